@@ -1,0 +1,87 @@
+"""May this network be built here? Limits come from the machine's free memory, or from environment variables."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from explorer.costs import forward_bytes
+from explorer.plan import Plan
+
+MOST_OPERATIONS = 20_000
+SHARE = 0.5  # of the free memory that one visitor's network may take
+
+
+class BudgetError(ValueError):
+    """A network that is larger than this machine should hold, with the estimate and the limit."""
+
+
+class Limits(NamedTuple):
+    operations: int
+    params: int
+    memory: int  # bytes, for weights and activations together
+
+
+def limits(free: int | None = None) -> Limits:
+    """`free` is the device's free memory in bytes; None: this machine's.
+
+    EXPLORER_MAX_OPERATIONS, EXPLORER_MAX_PARAMS and EXPLORER_MAX_MEMORY (bytes, or 512MB, 4GB) come first.
+    Raises ValueError for a variable that is not a number.
+    """
+    memory = _environment("EXPLORER_MAX_MEMORY") or int(SHARE * (free_memory() if free is None else free))
+    return Limits(
+        operations=_environment("EXPLORER_MAX_OPERATIONS") or MOST_OPERATIONS,
+        params=_environment("EXPLORER_MAX_PARAMS") or memory // 4,
+        memory=memory,
+    )
+
+
+def check(plan: Plan, batch: int = 1, limit: Limits | None = None) -> None:
+    """Raises BudgetError where a forward pass on `batch` images would exceed a limit. Allocates nothing."""
+    limit = limit or limits()
+    if len(plan.ops) > limit.operations:
+        raise BudgetError(f"This network has {len(plan.ops):,} operations; the limit is {limit.operations:,}.")
+    if plan.params > limit.params:
+        raise BudgetError(f"This network has {plan.params:,} parameters; the limit is {limit.params:,}.")
+    needed = forward_bytes(plan, batch)
+    if needed > limit.memory:
+        images = "one image" if batch == 1 else f"{batch} images"
+        fits = fitting_batch(plan, limit)
+        way_out = f"{fits} would fit" if fits else "use a smaller input or fewer channels"
+        raise BudgetError(
+            f"A forward pass on {images} would take about {gigabytes(needed)}; "
+            f"the limit is {gigabytes(limit.memory)}: {way_out}."
+        )
+
+
+def fitting_batch(plan: Plan, limit: Limits) -> int:
+    """The most images whose forward pass stays under the memory limit; 0 where none does."""
+    one, two = forward_bytes(plan, 1), forward_bytes(plan, 2)
+    return max(0, (limit.memory - one) // (two - one) + 1) if one <= limit.memory else 0
+
+
+def gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: the machine's, or its container's where that is less."""
+    free: int = psutil.virtual_memory().available
+    group = Path("/sys/fs/cgroup")
+    try:
+        most = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+    except (OSError, ValueError):
+        return free
+    return free if most == "max" else min(free, max(0, int(most) - used))
+
+
+def _environment(name: str) -> int:
+    text = os.environ.get(name, "").strip().upper()
+    if not text:
+        return 0
+    for unit, factor in {"GB": 10**9, "MB": 10**6}.items():
+        if text.endswith(unit):
+            return int(float(text.removesuffix(unit)) * factor)
+    return int(text.replace("_", ""))

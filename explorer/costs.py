@@ -1,0 +1,194 @@
+"""What does a network cost? Tables of its operations, and the memory that a forward or a training step needs.
+
+Read from the plan alone; nothing is built. Numbers are float32. Memory counts tensors: weights, activations,
+gradients; not the scratch space of convolution libraries and not the process itself.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from explorer.plan import Op, Plan
+
+BYTES = 4  # of a float32
+INDEX_BYTES = 8  # of where a max pool found its maximum
+
+Level = Literal["stage", "block", "operation"]
+
+
+class Summary(NamedTuple):
+    """The network in numbers. Bytes; the receptive field in pixels of the input."""
+
+    params: int
+    macs: int
+    flops: int
+    activation_bytes: int
+    forward_bytes: int
+    training_bytes: int
+    receptive_field: int
+    operations: int
+
+
+def summary(plan: Plan, batch: int = 1) -> Summary:
+    """Activations are one image's; the two peaks are for a batch, weights included."""
+    return Summary(
+        params=plan.params,
+        macs=plan.macs,
+        flops=2 * plan.macs,
+        activation_bytes=activation_bytes(plan.ops),
+        forward_bytes=forward_bytes(plan, batch),
+        training_bytes=training_bytes(plan, batch),
+        receptive_field=receptive_field(plan),
+        operations=len(plan.ops) - 1,  # the input does nothing
+    )
+
+
+class Row(NamedTuple):
+    """An operation, or the operations of a block or stage together. Shares are of the whole network, 0 to 1."""
+
+    name: str
+    kind: str
+    input: str
+    output: str
+    params: int
+    params_share: float
+    macs: int
+    macs_share: float
+    activation_bytes: int
+    receptive_field: int
+    stage: str
+    block: str
+
+
+def table(plan: Plan, level: Level = "operation") -> list[Row]:
+    """The network from input to logits, one row for each operation, block or stage."""
+    rows = []
+    for ops in _groups(plan, level):
+        first, last = ops[0], ops[-1]
+        params, macs = sum(op.params for op in ops), sum(op.macs for op in ops)
+        outer = ops if level != "operation" else [last]
+        rows.append(
+            Row(
+                name=_name(last, level),
+                kind=last.kind if level == "operation" else _kinds(ops),
+                input=_inputs(plan, first),
+                output=_shape(last),
+                params=params,
+                params_share=params / plan.params,
+                macs=macs,
+                macs_share=macs / plan.macs,
+                activation_bytes=activation_bytes(ops),
+                receptive_field=max(op.receptive_field for op in outer),
+                stage=last.stage,
+                block=last.block,
+            )
+        )
+    return rows
+
+
+def _groups(plan: Plan, level: Level) -> Iterable[list[Op]]:
+    """Neighbouring operations of one stage or block; the input belongs to none."""
+    groups: dict[tuple[str, ...], list[Op]] = {}
+    for op in plan.ops[1:]:
+        key = {"stage": (op.stage,), "block": (op.stage, op.block), "operation": (op.name,)}[level]
+        groups.setdefault(key, []).append(op)
+    return groups.values()
+
+
+def _name(op: Op, level: Level) -> str:
+    if level == "operation":
+        return op.name
+    return op.stage if level == "stage" or not op.block else f"{op.stage} / {op.block}"
+
+
+def _kinds(ops: Sequence[Op]) -> str:
+    """ "16 conv, 16 norm, 8 add": what is inside, the weighty first."""
+    counts = Counter(op.kind for op in ops)
+    order = ("conv", "linear", "norm", "add", "concat")
+    return ", ".join(f"{counts[kind]} {kind}" for kind in order if counts[kind])
+
+
+def _inputs(plan: Plan, op: Op) -> str:
+    """The first two, since a concat may have fifty."""
+    shown = " + ".join(_shape(plan[name]) for name in op.inputs[:2])
+    return shown if len(op.inputs) < 3 else f"{shown} + {len(op.inputs) - 2} more"
+
+
+def _shape(op: Op) -> str:
+    return "×".join(map(str, op.shape))
+
+
+def activation_bytes(ops: Iterable[Op]) -> int:
+    """Of every output for one image, as if none were freed."""
+    return BYTES * sum(op.size for op in ops)
+
+
+def receptive_field(plan: Plan) -> int:
+    """How many pixels, along one side, a position of the last feature map before the classifier depends on."""
+    return max(op.receptive_field for op in plan.ops if op.stage != "head" and op.kind != "global_pool")
+
+
+def forward_bytes(plan: Plan, batch: int = 1) -> int:
+    """The most that is alive at once in a forward pass without gradients: each tensor lives until its last use."""
+    last_use = _last_use(plan)
+    live = peak = plan.ops[0].size
+    for i, op in enumerate(plan.ops[1:], start=1):
+        live += op.size
+        peak = max(peak, live)
+        live -= sum(plan[name].size for name in set(op.inputs) if last_use[name] == i)
+    return BYTES * (peak * batch + plan.params)
+
+
+def training_bytes(plan: Plan, batch: int = 1) -> int:
+    """The most that is alive at once in a training step: weights, gradients and momentum; the tensors that
+    autograd keeps for the backward pass; and the gradients on their way.
+    """
+    last_use = _last_use(plan)
+    until = {}  # a tensor lives until this operation's forward; or, where autograd keeps it, its backward
+    kept_by: dict[str, int] = {}
+    for i, op in enumerate(plan.ops):
+        until[op.name] = last_use.get(op.name, i)
+        for name in _kept(op):
+            kept_by[name] = min(kept_by.get(name, i), i)
+    live = 0
+    peak = 0
+    for i, op in enumerate(plan.ops):
+        live += op.size + _kept_beside(op)
+        peak = max(peak, live)
+        live -= sum(plan[name].size for name in set(op.inputs) if until[name] == i and name not in kept_by)
+    gradients: dict[str, int] = {plan.ops[-1].name: plan.ops[-1].size}
+    for i in range(len(plan.ops) - 1, 0, -1):
+        op = plan.ops[i]
+        wanted = [name for name in op.inputs if name != plan.ops[0].name]
+        # gradients of the inputs are made while the output's is still there
+        new = {name: plan[name].size for name in wanted}
+        peak = max(peak, live + sum(gradients.values()) + sum(new.values()))
+        gradients |= new
+        gradients.pop(op.name, None)
+        live -= _kept_beside(op)
+        live -= sum(plan[name].size for name, first in kept_by.items() if first == i)
+    return BYTES * (peak * batch + 3 * plan.params)
+
+
+def _last_use(plan: Plan) -> dict[str, int]:
+    return {name: i for i, op in enumerate(plan.ops) for name in op.inputs}
+
+
+def _kept(op: Op) -> tuple[str, ...]:
+    """The tensors that autograd keeps for this operation's backward pass (PyTorch's derivatives.yaml)."""
+    match op.kind:
+        case "conv" | "norm" | "linear" | "max_pool" | "avg_pool":
+            return op.inputs
+        case "multiply":
+            return op.inputs
+        case "activation":
+            keeps_output = getattr(op.attributes, "function", "") in ("relu", "tanh", "sigmoid")
+            return (op.name,) if keeps_output else op.inputs
+    return ()
+
+
+def _kept_beside(op: Op) -> int:
+    """Numbers that autograd keeps and no other operation sees: a pool's indices, a dropout's mask."""
+    if op.kind == "max_pool":
+        return op.size * INDEX_BYTES // BYTES
+    return op.size if op.kind == "dropout" else 0

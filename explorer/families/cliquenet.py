@@ -1,0 +1,248 @@
+"""CliqueNet (Yang et al., CVPR 2018, 1802.10419): every two layers of a block feed each other.
+
+The paper's "Stage I" and "Stage II" are called first pass and second pass here, since a stage is something else.
+In a block with input X0 and L layers, W_ij is the kernel from layer i to layer j. Both passes read the same
+W_ij: the kernel of layer j over [X0, X1 .. XL without Xj] is one parameter, of which each pass reads a slice.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from explorer.families.config import Config, write_stem
+from explorer.families.family import Family, Preset
+from explorer.plan import Kernel, Op, Plan, Recorder
+
+ATTENTION_RATIO = 2  # of the squeeze-and-excitation in an attentional transition (section 3.3)
+
+
+class CliqueNetConfig(Config):
+    family: Literal["cliquenet"] = "cliquenet"
+    widths: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(
+        (64, 64, 64),
+        min_length=3,
+        max_length=5,
+        title="Channels k",
+        description="channels of each layer, block by block",
+        json_schema_extra={"usual": 160},
+    )
+    layers: tuple[Annotated[int, Field(ge=2, le=24)], ...] = Field(
+        (5, 5, 5),
+        min_length=3,
+        max_length=5,
+        title="Layers",
+        description="layers of each clique; every two of them are connected both ways",
+        json_schema_extra={"usual": 12},
+    )
+    attention: bool = Field(
+        False,
+        title="Attentional transition (A)",
+        description="squeeze-and-excitation weighs the channels that go on to the next block",
+    )
+    bottleneck: bool = Field(
+        False,
+        title="Bottleneck (B)",
+        description="the shared kernels are 1x1, followed by a 3x3 of k to k channels that the passes share too",
+    )
+    compression: float = Field(
+        1.0,
+        ge=0.1,
+        le=1,
+        title="Compression (C)",
+        description="share of a block's channels that a 1x1 passes on to the classifier; 1: all, without the 1x1",
+        json_schema_extra={"step": 0.05},
+    )
+    block_feature: Literal["first", "second"] = Field(
+        "second", title="Block feature", description="which pass the classifier sees, beside the block's input"
+    )
+    transit: Literal["first", "second"] = Field(
+        "second", title="Transit", description="which pass goes on to the next block"
+    )
+    second_pass_steps: int = Field(
+        -1,
+        ge=-1,
+        le=24,
+        title="Steps of the second pass",
+        description="how many layers of each block the second pass recomputes; -1: all of them",
+    )
+
+    MAIN: ClassVar[tuple[str, ...]] = ("widths", "layers", "attention", "bottleneck", "compression")
+
+    def unused(self) -> dict[str, str]:
+        if self.block_feature == self.transit == "first":
+            return {"second_pass_steps": "nothing reads the second pass, so it is not run"}
+        return {}
+
+    @model_validator(mode="after")
+    def _possible(self) -> "CliqueNetConfig":
+        self.refuse_unused()
+        if len(self.widths) != len(self.layers):
+            raise ValueError(
+                f"widths={describe_list(self.widths)} is for {len(self.widths)} blocks and "
+                f"layers={describe_list(self.layers)} for {len(self.layers)}; give as many of the one as of the other"
+            )
+        if self.second_pass_steps > max(self.layers):
+            raise ValueError(
+                f"second_pass_steps={self.second_pass_steps}: no block has so many layers; use -1 for all of them, "
+                f"or at most {max(self.layers)}"
+            )
+        self.refuse_too_small(self.stem_halvings + len(self.layers) - 1, f"the stem and {len(self.layers)} blocks")
+        return self
+
+    @property
+    def second_pass(self) -> bool:
+        return "second" in (self.block_feature, self.transit)
+
+    def steps(self, layers: int) -> int:
+        """How many of a block's layers the second pass recomputes."""
+        if not self.second_pass:
+            return 0
+        return layers if self.second_pass_steps < 0 else min(layers, self.second_pass_steps)
+
+
+def describe_list(values: tuple[int, ...]) -> str:
+    return "-".join(map(str, values))
+
+
+def write(net: Recorder, cfg: CliqueNetConfig) -> None:
+    with net.stage("stem"):
+        x = write_stem(net, cfg, ("conv0", "norm0", "relu0", "pool0"), activate=cfg.stem != "cifar")
+    features = []
+    for b, (k, layers) in enumerate(zip(cfg.widths, cfg.layers, strict=True), start=1):
+        with net.stage(f"block {b}", f"block{b}."):
+            first, second = clique(net, x, k, layers, cfg)
+            features.append(block_feature(net, x, first if cfg.block_feature == "first" else second, cfg))
+        if b < len(cfg.layers):
+            with net.stage(f"transition {b}", f"transition{b}."):
+                x = transition(net, first if cfg.transit == "first" else second, cfg)
+    with net.stage("head"):
+        net.linear("classifier", net.concat("concat", features), cfg.classes)
+
+
+def clique(net: Recorder, x0: Op, k: int, layers: int, cfg: CliqueNetConfig) -> tuple[list[Op], list[Op]]:
+    """Both passes over a block: ((C, H, W), L layers of k channels) -> the X_j after each, (k, H, W) each."""
+    c0, steps, size = x0.shape[0], cfg.steps(layers), 1 if cfg.bottleneck else 3
+    first: list[Op] = []
+    kernels = []
+    for j in range(layers):
+        # a layer that is recomputed reads all the others; one that is not, only those before it
+        channels = c0 + k * ((layers - 1) if j < steps else j)
+        kernels.append(net.kernel(f"layer{j + 1}.conv1", channels, k, size))
+        with net.block(f"first {j + 1}", f"first.layer{j + 1}."):
+            first.append(clique_layer(net, [x0, *first], kernels[j], 0, f"layer{j + 1}", cfg))
+    newest = list(first)
+    for j in range(steps):
+        with net.block(f"second {j + 1}", f"second.layer{j + 1}."):
+            others = newest[:j] + newest[j + 1 :]
+            newest[j] = clique_layer(net, others, kernels[j], c0, f"layer{j + 1}", cfg)
+    return first, newest
+
+
+def clique_layer(net: Recorder, xs: list[Op], kernel: Kernel, start: int, layer: str, cfg: CliqueNetConfig) -> Op:
+    """Norm-ReLU-W_ij on the concat of `xs`; with bottleneck a 3x3 after it, its norm each pass's own."""
+    x = net.activation("relu1", net.norm("norm1", net.concat("concat", xs)))
+    x = net.dropout("dropout1", net.shared_conv("conv1", x, kernel, start), cfg.dropout)
+    if not cfg.bottleneck:
+        return x
+    x = net.activation("relu2", net.norm("norm2", x))
+    whole = Kernel(kernel.name.removesuffix("conv1") + "conv2", kernel.out, kernel.out, 3)
+    return net.dropout("dropout2", net.shared_conv("conv2", x, whole), cfg.dropout)
+
+
+def block_feature(net: Recorder, x0: Op, passed: list[Op], cfg: CliqueNetConfig) -> Op:
+    """What the classifier sees of a block: X0 and one of the passes, as a vector of means."""
+    with net.block("feature", "feature."):
+        x = net.concat("concat", [x0, *passed])
+        if cfg.compression < 1:
+            x = net.activation("compress_relu", net.norm("compress_norm", x))
+            x = net.conv("compress", x, max(1, int(x.shape[0] * cfg.compression)), kernel=1)
+        return net.global_pool("pool", net.activation("relu", net.norm("norm", x)))
+
+
+def transition(net: Recorder, passed: list[Op], cfg: CliqueNetConfig) -> Op:
+    """Norm-ReLU-1x1 that keeps the channels, attention if asked, then half the size."""
+    x = net.concat("concat", passed)
+    x = net.conv("conv", net.activation("relu", net.norm("norm", x)), x.shape[0], kernel=1)
+    if cfg.attention:
+        channels = x.shape[0]
+        gate = net.conv("fc1", net.global_pool("squeeze", x), max(1, channels // ATTENTION_RATIO), kernel=1, bias=True)
+        gate = net.conv("fc2", net.activation("fc_relu", gate), channels, kernel=1, bias=True)
+        x = net.multiply("scale", x, net.activation("gate", gate, "sigmoid"))
+    return net.avg_pool("pool", x, kernel=2, stride=2)
+
+
+def depth(cfg: CliqueNetConfig) -> int:
+    """The T of the paper: convolutions of the blocks' layers, each counted once though it runs twice."""
+    return (2 if cfg.bottleneck else 1) * sum(cfg.layers)
+
+
+def depths(cfg: CliqueNetConfig) -> Mapping[str, dict[str, Any]]:
+    if cfg.stem == "cifar":
+        convs = 2 if cfg.bottleneck else 1
+        blocks = len(cfg.widths)
+        return {
+            str(t): {"layers": (t // (3 * convs),) * 3}
+            for t in (12, 15, 18, 36)
+            if t % (3 * convs) == 0 and blocks == 3
+        }
+    if len(cfg.widths) != 4:
+        return {}
+    return {
+        f"{(2 if cfg.bottleneck else 1) * sum(layers)} ({names})": {"layers": layers}
+        for names, layers in (("S0, S1", (5, 6, 6, 6)), ("S2", (5, 5, 6, 6)), ("S3", (6, 6, 6, 6)))
+    }
+
+
+def pairs(plan: Plan) -> tuple[tuple[Op, Op], ...]:
+    """Each layer after the first and after the second pass, in order."""
+    last = {(op.stage, op.block): op for op in plan.ops}
+    found = []
+    for (stage, block), op in last.items():
+        word, _, j = block.partition(" ")
+        if word == "second":
+            found.append((last[stage, f"first {j}"], op))
+    return tuple(found)
+
+
+def _cifar(k: int, t: int) -> CliqueNetConfig:
+    small = {"stem": "cifar", "input_size": 32, "classes": 10}
+    return CliqueNetConfig.parse(small | {"widths": (k,) * 3, "layers": (t // 3,) * 3})
+
+
+def _imagenet(widths: tuple[int, ...], layers: tuple[int, ...], attention: bool = False) -> CliqueNetConfig:
+    form = {"bottleneck": True, "compression": 0.5, "attention": attention}
+    return CliqueNetConfig.parse(form | {"widths": widths, "layers": layers})
+
+
+S3 = (40, 80, 160, 160), (6, 6, 6, 6)
+
+FAMILY = Family(
+    name="cliquenet",
+    title="CliqueNet",
+    year=2018,
+    config=CliqueNetConfig,
+    write=write,
+    depth=depth,
+    depths=depths,
+    presets={
+        "cliquenet_s0": Preset("CliqueNet-S0", _imagenet((36, 64, 100, 80), (5, 6, 6, 6))),
+        "cliquenet_s1": Preset("CliqueNet-S1", _imagenet((36, 80, 120, 100), (5, 6, 6, 6))),
+        "cliquenet_s2": Preset("CliqueNet-S2", _imagenet((36, 80, 150, 120), (5, 5, 6, 6))),
+        "cliquenet_s3": Preset("CliqueNet-S3", _imagenet(*S3)),
+        "cliquenet_s3_attention": Preset("CliqueNet-S3 with attention", _imagenet(*S3, attention=True)),
+        **{
+            f"cliquenet_k{k}_t{t}": Preset(f"CliqueNet k={k}, T={t} (CIFAR)", _cifar(k, t))
+            for k, t in ((36, 12), (64, 15), (80, 15), (80, 18), (12, 36), (24, 18))
+        },
+    },
+    about=(
+        r"First each layer reads those before it, as in a DenseNet; then each is **computed anew** from the newest "
+        r"state of all the others: $X_j \leftarrow \sum_{i \ne j} W_{ij} * g(X_i)$. Both passes share the kernels "
+        r"$W_{ij}$: parameters count once, MACs twice. The classifier sees every block, at its own scale."
+    ),
+    papers={
+        "Yang et al. 2018: Convolutional neural networks with alternately updated clique": "https://arxiv.org/abs/1802.10419"
+    },
+    pairs=pairs,
+)

@@ -1,0 +1,231 @@
+"""From a plan to a network that runs, and any of its tensors by name.
+
+The network is a `torch.fx.GraphModule` with one submodule an operation: torch.compile, torch.export and Captum
+work on it, its state dict has the plan's names, and its forward is as fast as one written by hand.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Graph, GraphModule, Node
+from torch.nn import functional as F
+from torch.nn import init
+from torchvision.ops import StochasticDepth
+
+from explorer.budget import check
+from explorer.plan import Activation, Conv, Drop, Linear, Norm, Op, Pad, Plan, Pool
+
+FUNCTIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+
+
+class Add(nn.Module):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x + y
+
+
+class Multiply(nn.Module):
+    def forward(self, x: Tensor, gate: Tensor) -> Tensor:
+        return x * gate
+
+
+class Concat(nn.Module):
+    def forward(self, *xs: Tensor) -> Tensor:
+        return torch.cat(xs, 1)
+
+
+class ZeroPad(nn.Module):
+    """(N, C, H, W) -> (N, out, ceil(H/stride), ceil(W/stride)): every stride-th pixel, then channels of zeros."""
+
+    def __init__(self, stride: int, missing: int) -> None:
+        super().__init__()
+        self.stride, self.missing = stride, missing
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.missing))
+
+
+class Classifier(nn.Linear):
+    """A linear layer on (N, C, 1, 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(torch.flatten(x, 1))
+
+
+class SharedConv2d(nn.Module):
+    """A kernel over all channels, of which each call reads the slice that begins at `start`."""
+
+    def __init__(self, channels: int, out: int, kernel: int, bias: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out, channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(out)) if bias else None
+
+    def forward(self, x: Tensor, start: int) -> Tensor:
+        kernel = self.weight.narrow(1, start, x.shape[1])
+        return F.conv2d(x, kernel, self.bias, padding=kernel.shape[-1] // 2)
+
+
+# operations that have no attributes
+PLAIN: dict[str, Callable[[], nn.Module]] = {
+    "add": Add,
+    "multiply": Multiply,
+    "concat": Concat,
+    "global_pool": partial(nn.AdaptiveAvgPool2d, 1),
+}
+
+
+def build(plan: Plan, seed: int = 0, device: torch.device | str = "cpu") -> GraphModule:
+    """The network of a plan, in eval mode, with fresh weights.
+
+    The weights depend on plan and seed alone: they are drawn on the CPU from a generator of their own. The plan
+    stays with the network as `network.meta["plan"]`. Raises BudgetError before anything is allocated where the
+    network is larger than this machine can hold.
+    """
+    check(plan)
+    modules: dict[str, nn.Module] = {}
+    graph = Graph()
+    nodes: dict[str, Node] = {}
+    for op in plan.ops:
+        if op.kind == "input":
+            nodes[op.name] = node = graph.placeholder(op.name)
+        else:
+            target, arguments = _target(op)
+            if target not in modules:
+                modules[target] = _module(op, plan[op.inputs[0]])
+            node = graph.call_module(target, (*(nodes[name] for name in op.inputs), *arguments))
+        node.meta["op"] = op.name
+        nodes[op.name] = node
+    graph.output(nodes[plan.ops[-1].name])
+    network = GraphModule(modules, graph, "Network")
+    network.meta["plan"] = plan
+    _initialise(modules, plan, seed)
+    return network.eval().to(device)
+
+
+def plan_of(network: GraphModule) -> Plan:
+    plan: Plan = network.meta["plan"]
+    return plan
+
+
+def run(network: GraphModule, images: Tensor, keep: Sequence[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
+    """The logits (N, classes) of images (N, C, H, W), and the outputs of the operations named in `keep`.
+
+    Nothing of the network is changed and no hook is set, so any number of threads may run one network. Gradients
+    are recorded as the caller's grad mode says. Raises KeyError for a name that the network does not have.
+    """
+    logits, *kept = _keeping(network, tuple(keep))(images)
+    return logits, dict(zip(keep, kept, strict=True))
+
+
+MOST_DERIVED = 32  # sets of names remembered for each network
+
+_derived: WeakKeyDictionary[GraphModule, dict[tuple[str, ...], GraphModule]] = WeakKeyDictionary()
+_derived_lock = threading.Lock()
+
+
+def _keeping(network: GraphModule, names: tuple[str, ...]) -> GraphModule:
+    """The same modules under a graph with more outputs; an interpreter would cost 13-19 % of every forward."""
+    with _derived_lock:
+        known = _derived.setdefault(network, {})
+        derived = known.pop(names, None) or _derive(network, names)
+        known[names] = derived
+        while len(known) > MOST_DERIVED:
+            del known[next(iter(known))]
+    return derived
+
+
+def _derive(network: GraphModule, names: Iterable[str]) -> GraphModule:
+    plan = plan_of(network)
+    for name in names:
+        if name not in plan:
+            raise KeyError(f"the network has no operation {name!r}")
+    graph = Graph()
+    # copied by hand, since Graph.graph_copy would leave the wanted nodes to be found again
+    copies: dict[Node, Node] = {}
+    by_name: dict[str, Node] = {}
+    for node in network.graph.nodes:
+        if node.op == "output":
+            graph.output((copies[node.args[0]], *(by_name[name] for name in names)))
+        else:
+            copies[node] = graph.node_copy(node, lambda n: copies[n])
+            by_name[node.meta["op"]] = copies[node]
+    return GraphModule(network, graph, "Keeping")
+
+
+def _target(op: Op) -> tuple[str, tuple[int, ...]]:
+    """The submodule that computes an operation, and what it takes beside tensors."""
+    if isinstance(op.attributes, Conv) and op.attributes.shared:
+        return op.attributes.shared, (op.attributes.start,)
+    return op.name, ()
+
+
+def _module(op: Op, x: Op) -> nn.Module:
+    """The module of an operation on `x`; its parameters are allocated, not filled."""
+    channels, out = x.shape[0], op.shape[0]
+    # skip_init: the constructors would draw from the process-wide generator that others use
+    skip_init: Any = nn.utils.skip_init
+    module: nn.Module
+    match op.attributes:
+        case Conv(shared=str(name)) as a if name:
+            return SharedConv2d(a.shared_channels, out, a.kernel, a.bias)
+        case Conv() as a:
+            module = skip_init(nn.Conv2d, channels, out, a.kernel, a.stride, a.padding, groups=a.groups, bias=a.bias)
+        case Norm(function="group") as a:
+            module = nn.GroupNorm(a.groups, channels)
+        case Norm():
+            module = nn.BatchNorm2d(channels)
+        case Activation() as a:
+            module = FUNCTIONS[a.function]()
+        case Pool() as a if op.kind == "max_pool":
+            module = nn.MaxPool2d(a.kernel, a.stride, a.padding)
+        case Pool() as a:
+            module = nn.AvgPool2d(a.kernel, a.stride, a.padding)
+        case Linear() as a:
+            module = skip_init(Classifier, x.size, out, bias=a.bias)
+        case Pad() as a:
+            module = ZeroPad(a.stride, out - channels)
+        case Drop() as a if op.kind == "drop_path":
+            module = StochasticDepth(a.p, "row")
+        case Drop() as a:
+            module = nn.Dropout(a.p)
+        case None:
+            module = PLAIN[op.kind]()
+    return module
+
+
+def _initialise(modules: dict[str, nn.Module], plan: Plan, seed: int) -> None:
+    """Kaiming: normal, fan-out for convolutions (1502.01852); biases zero; the classifier as PyTorch does."""
+    draw = torch.Generator().manual_seed(seed)
+    kaiming = plan.init == "kaiming"
+    for module in modules.values():
+        if isinstance(module, nn.Conv2d | SharedConv2d):
+            if kaiming:
+                init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=draw)
+            else:
+                init.kaiming_uniform_(module.weight, a=5**0.5, generator=draw)
+            _initialise_bias(module.weight, module.bias, kaiming, draw)
+        elif isinstance(module, nn.Linear):
+            init.kaiming_uniform_(module.weight, a=5**0.5, generator=draw)
+            _initialise_bias(module.weight, module.bias, kaiming, draw)
+    for op in plan.ops:
+        if isinstance(op.attributes, Norm) and op.attributes.zero:
+            init.zeros_(modules[op.name].get_parameter("weight"))
+
+
+def _initialise_bias(weight: Tensor, bias: Tensor | None, zero: bool, draw: torch.Generator) -> None:
+    if bias is None:
+        return
+    bound = 0.0 if zero else weight[0].numel() ** -0.5
+    init.uniform_(bias, -bound, bound, generator=draw)
