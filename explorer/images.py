@@ -31,6 +31,7 @@ from PIL import Image, ImageFile
 LONGEST_SIDE = 1024  # pixels; no input of these networks is larger, and a page shows no more
 MOST_BYTES = 20 * 2**20
 MOST_PIXELS = 25_000_000  # a 24-megapixel camera; Pillow needs 4 bytes a pixel, 8 for a progressive JPEG
+MOST_SIDE = 65_535  # pixels, JPEG's own limit; rows, and tables of rows, cost Pillow memory beside the pixels
 MOST_PIXELS_WEBP = 12_500_000  # a 12-megapixel telephone; libwebp and Pillow hold five copies at once
 MOST_MEMORY = 240_000_000  # bytes that decoding a TIFF may take, whose blocks may be as large as the picture
 MOST_PARTS = 2**17  # chunks, segments, strips or tiles in one file
@@ -75,10 +76,11 @@ _TURN = threading.Lock()
 def read_picture(data: bytes, name: str) -> Picture:
     """The first picture of a PNG, JPEG, WebP, BMP, TIFF or GIF file, upright, in RGB, on white.
 
-    Shrunk to LONGEST_SIDE, never enlarged; a strip keeps at least one pixel of its short side. Colours are taken
-    as sRGB: colour profiles are not applied. 16-bit grey is scaled by 65535 (12-bit by 4095), its declared range, so that a
-    dark picture stays dark; 32-bit integers and floats declare none and are scaled from their least to
-    their largest finite value. Raises PictureError, and nothing else, for any other bytes.
+    Shrunk to LONGEST_SIDE, never enlarged; a strip keeps at least one pixel of its short side. Colours are
+    taken as sRGB: profiles are not applied. 16-bit grey is scaled by 65535 (12-bit by 4095), the range that
+    the file declares, so that a dark picture stays dark; 32-bit integers and floats declare none, and are
+    scaled from their least to their largest finite value. Raises PictureError, and nothing else, for bytes
+    that are not such a picture or would take more than 300 MB to decode.
     """
     try:
         with _TURN, warnings.catch_warnings():
@@ -98,7 +100,7 @@ def read_picture(data: bytes, name: str) -> Picture:
 
 def _shown(name: str) -> str:
     """A file's name in at most 48 printable characters: no line breaks, no marks that reverse the text."""
-    clean = "".join(c if c.isprintable() else " " for c in name[:1000])
+    clean = "".join(c if c.isprintable() else " " for c in name)
     clean = " ".join(clean.split()) or "picture"
     return clean if len(clean) <= 48 else f"{clean[:35]}…{clean[-12:]}"  # the ending stays visible
 
@@ -110,6 +112,8 @@ def _too_large(size: str, most: int) -> str:
 def _check_size(width: int, height: int, most: int = MOST_PIXELS) -> None:
     if width * height > most:
         raise _Refusal(_too_large(f"{width} x {height} pixels", most))
+    if max(width, height) > MOST_SIDE:
+        raise _Refusal(f"has {width} x {height} pixels, more than {MOST_SIDE} on a side: cut it into pieces")
     if width < 1 or height < 1:
         raise _Refusal(_DAMAGED)
 
@@ -119,8 +123,8 @@ def _decode(data: bytes) -> np.ndarray:
     if not data:
         raise _Refusal("is empty: choose another file")
     if len(data) > MOST_BYTES:
-        most = MOST_BYTES // 2**20
-        raise _Refusal(f"has {len(data) / 2**20:.1f} MB, more than the {most} MB that are read: save it as JPEG")
+        size, most = len(data) / 2**20, MOST_BYTES // 2**20
+        raise _Refusal(f"has {size:.1f} MB, more than the {most} MB that are read: save it as JPEG")
     kind = _format(data)
     sieved, orientation = _SIEVES[kind](data)
     with Image.open(io.BytesIO(sieved), formats=[kind]) as image:
@@ -133,7 +137,7 @@ def _format(data: bytes) -> str:
     for kind, start in _STARTS.items():
         if re.match(start, data, re.DOTALL):
             return kind
-    raise _Refusal("is not a picture of a kind that is read here: save it as PNG, JPEG, WebP, BMP, TIFF or GIF")
+    raise _Refusal("is not a picture that can be read here: save it as PNG, JPEG, WebP, BMP, TIFF or GIF")
 
 
 # ---- sieves: what Pillow gets to see ----
@@ -145,14 +149,13 @@ def _sieve_png(data: bytes) -> Sieved:
     depth, colour = data[24], data[25]
     for _ in range(MOST_PARTS):
         length, kind = struct.unpack_from(">I4s", data, at)
-        payload, end = data[at + 8 : at + 8 + length], at + 12 + length
+        end = at + 12 + length
+        payload = data[at + 8 : end - 4]
         if kind in {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}:
-            # Pillow does not check the sum of IDAT, and would show what a transmission error left
-            if data[end - 4 : end] != _png_chunk(kind, payload)[-4:]:
+            # Pillow does not check the sum of IDAT, and would show what an error in transmission left
+            if data[at:end] != _png_chunk(kind, payload):
                 raise _Refusal(_DAMAGED)
-            if kind == b"tRNS":
-                payload = _png_key(payload, depth, colour)
-            kept.append(_png_chunk(kind, payload))
+            kept.append(_png_chunk(kind, _png_key(payload, depth, colour) if kind == b"tRNS" else payload))
         elif kind == b"eXIf":
             orientation = _orientation(payload)
         if kind == b"IEND" or end == len(data):
@@ -176,24 +179,25 @@ def _png_key(key: bytes, depth: int, colour: int) -> bytes:
 
 # frame headers, Huffman and quantisation tables, arithmetic coding, restart interval
 _JPEG_KEPT = {*range(0xC0, 0xD0), 0xDB, 0xDD}
-_JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")  # FF00 and restarts are part of the data
+_JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")  # FF00 and restarts are part of the data
 
 
 def _sieve_jpeg(data: bytes) -> Sieved:
-    """Tables, frame header, the JFIF and Adobe marks that tell the colour space, then the scans as they are."""
-    kept, orientation, at, first_scan, scans = [data[:2]], 1, 2, 0, 0
+    """Tables, frame header, and the JFIF and Adobe marks that tell the colour space; the scans untouched."""
+    kept, orientation, at, first_scan, scans = [data[:2]], 1, 2, len(data), 0
     for _ in range(MOST_PARTS):
         found = _JPEG_MARKER.search(data, at)
-        if found is None or found[1] == b"\xd9":
-            return b"".join(kept) + data[first_scan or len(data) : found.end() if found else None], orientation
+        if found is None or found[1] == b"\xd9":  # after the end telephones append other pictures, or films
+            end = found.end() if found else len(data)
+            return b"".join(kept) + data[first_scan:end], orientation
         marker, start = found[1][0], found.start()
         at = found.end() + int.from_bytes(data[start + 2 : start + 4], "big")
         segment = data[start:at]
         if marker == 0xDA:
-            first_scan, scans = first_scan or start, scans + 1
+            first_scan, scans = min(first_scan, start), scans + 1
             if scans > MOST_SCANS:  # each scan goes over the whole picture, and may be a few bytes long
                 raise _Refusal(f"is a JPEG of more than {MOST_SCANS} scans: save it again")
-        elif first_scan:
+        elif scans:
             continue
         elif segment[4:10] == b"Exif\0\0" and marker == 0xE1:
             orientation = _orientation(segment[4:])
@@ -204,7 +208,9 @@ def _sieve_jpeg(data: bytes) -> Sieved:
 
 def _sieve_webp(data: bytes) -> Sieved:
     """The picture's own chunks; of an animation the first frame. Opening already allocates the canvas."""
-    kept, orientation, at = [], 1, 12
+    kept: list[bytes] = []
+    orientation, at = 1, 12
+    wanted = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"}
     for _ in range(MOST_PARTS):
         if at + 8 > len(data):
             body = b"WEBP" + b"".join(kept)
@@ -217,10 +223,10 @@ def _sieve_webp(data: bytes) -> Sieved:
             chunk = chunk[:8] + bytes([chunk[8] & 0x12]) + chunk[9:]
         if kind == b"EXIF":
             orientation = _orientation(chunk[8:])
-        elif kind in {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM"}:
+        elif kind in wanted:
             kept.append(chunk)
-        elif kind == b"ANMF" and not any(earlier.startswith(b"ANMF") for earlier in kept):
-            kept.append(chunk)
+        if kind == b"ANMF":
+            wanted.discard(kind)
         at += len(chunk)
     raise _Refusal(_DAMAGED)
 
@@ -263,59 +269,322 @@ def _after_blocks(data: bytes, at: int) -> int:
     return at + 1
 
 
-# size, depth, compression, photometry, strips and tiles, their order and codecs; not resolution, pages, profiles
-_TIFF_LISTS = {273, 279, 324, 325}
-_TIFF_KEPT = {256, 257, 258, 259, 262, 266, 277, 278, 284, 292, 293, 317, 320, 322, 323, 338, 339, 347}
-_TIFF_KEPT |= _TIFF_LISTS | {529, 530, 531, 532}
-_TIFF_TYPES = {1: 1, 3: 2, 4: 4, 5: 8, 7: 1}  # byte, short, long, rational, undefined: their sizes
+# Size, depth, codec, photometry, palette, strips and tiles. No resolution, pages, profiles, EXIF, XMP.
+_TIFF_LISTS = {273, 279, 324, 325}  # where each strip or tile is, and its length
+_TIFF_MEASURES = {256, 257, 258, 259, 277, 278, 322, 323}
+_TIFF_OTHERS = {262, 266, 284, 292, 293, 317, 320, 338, 339, 347, 529, 530, 531, 532}
+_TIFF_KEPT = _TIFF_LISTS | _TIFF_MEASURES | _TIFF_OTHERS
+_TIFF_TYPES = {1, 3, 4, 5, 7}  # byte, short, long, rational, undefined
 _TIFF_CODECS = {1, 2, 3, 4, 5, 7, 8, 32773, 32946}  # none, CCITT, LZW, JPEG, deflate, PackBits
+_TIFF_ORIENTATION = 274
 
 
 def _sieve_tiff(data: bytes) -> Sieved:
-    """The first page, under a new directory at the end of the file.
+    """The first page, its directory rewritten in its place: behind the file it would pass for lost pixels.
 
-    Pillow and libtiff each read the directory; with every tag once and of a plain type they read the same.
+    Pillow and libtiff each read the directory; where every tag comes once and is plain they cannot differ.
     """
-    order, entries = _directory(data)
+    order, at, entries = _directory(data)
     kept = []
-    for tag, entry in sorted(entries.items()):
-        kind, count = struct.unpack_from(order + "HL", entry, 2)
-        if tag in _TIFF_KEPT and kind in _TIFF_TYPES:
-            if count > (MOST_PARTS if tag in _TIFF_LISTS else 2**16):
-                raise _Refusal(_DAMAGED)
-            kept.append(entry)
-    _check_tiff({tag: _number(order, data, entry) for tag, entry in entries.items() if entry in kept})
-    body = data[8:] + b"\0" * (len(data) % 2)
-    directory = struct.pack(order + "H", len(kept)) + b"".join(kept) + b"\0\0\0\0"
-    return data[:4] + struct.pack(order + "L", 8 + len(body)) + body + directory, _oriented(order, entries)
+    for tag in sorted(_TIFF_KEPT & entries.keys()):
+        kind, count = struct.unpack_from(order + "HL", entries[tag], 2)
+        if count > (MOST_PARTS if tag in _TIFF_LISTS else 2**16):
+            raise _Refusal(_DAMAGED)
+        if kind in _TIFF_TYPES:
+            kept.append(entries[tag])
+    directory = struct.pack(order + "H", len(kept)) + b"".join(kept) + bytes(4)  # 0: no next page
+    clean = data[:at] + directory + data[at + len(directory) :]
+    _check_tiff(clean)
+    return clean, _orientation(data)
 
 
-def _check_tiff(tags: Mapping[int, int]) -> None:
-    """Size, codec, and the memory that one strip or tile takes beside the picture."""
+def _check_tiff(tiff: bytes) -> None:
+    """Refuses by size, by codec, and by the memory that one strip or tile takes beside the picture."""
+    order, _, entries = _directory(tiff)
+    tags = {tag: _number(order, tiff, entries[tag]) for tag in _TIFF_MEASURES & entries.keys()}
     width, height, codec = tags[256], tags[257], tags.get(259, 1)
     _check_size(width, height)
     if codec not in _TIFF_CODECS:
         raise _Refusal("is a TIFF compressed in a way that is not read here: save it as PNG")
     block = tags[322] * tags[323] if 322 in tags else width * min(height, tags.get(278, height))
-    bytes_each = max(4, tags.get(277, 1) * tags.get(258, 1) // 8 + 1)
+    pixel = max(4, (tags.get(277, 1) * tags.get(258, 1) + 7) // 8)
     if codec == 7:
-        bytes_each += 8  # a progressive JPEG is held as coefficients too
-    if 4 * width * height + bytes_each * block > MOST_MEMORY:
+        pixel += 8  # JPEG's coefficients
+    if 4 * width * height + pixel * block > MOST_MEMORY:
         raise _Refusal("is a TIFF that takes too much memory to read: save it as PNG")
 
 
-def _directory(tiff: bytes) -> tuple[str, dict[int, bytes]]:
-    """Byte order for struct, and of the first directory the first entry (12 bytes) of each tag.
+def _directory(tiff: bytes) -> tuple[str, int, dict[int, bytes]]:
+    """Byte order for struct, where the first directory is, and the first entry (12 bytes) of each tag in it.
 
-    Raises KeyError for BigTIFF and for what is no TIFF, struct.error if it is cut short.
+    Raises KeyError for what is no TIFF, struct.error where it is cut short.
     """
     order = {b"II*\0": "<", b"MM\0*": ">"}[tiff[:4]]
     (at,) = struct.unpack_from(order + "L", tiff, 4)
+    if at < 8:
+        raise KeyError("the directory lies in the header, which it would describe anew")
     (count,) = struct.unpack_from(order + "H", tiff, at)
     entries: dict[int, bytes] = {}
-    for entry, tag in struct.iter_unpack(order + "0s", b"") if False else _entries(order, tiff, at + 2, count):
-        entries.setdefault(tag, entry)
-    return order, entries
+    for start in range(at + 2, at + 2 + 12 * count, 12):
+        (tag,) = struct.unpack_from(order + "H10x", tiff, start)
+        entries.setdefault(tag, tiff[start : start + 12])
+    return order, at, entries
 
 
-_SIEVES: Mapping[str, Callable[[bytes], Sieved]] = {}
+def _number(order: str, tiff: bytes, entry: bytes) -> int:
+    """The first number of a directory entry; KeyError if it holds something else."""
+    kind, count = struct.unpack_from(order + "HL", entry, 2)
+    code, size = {1: ("B", 1), 3: ("H", 2), 4: ("L", 4)}[kind]
+    if count * size <= 4:
+        return int(struct.unpack_from(order + code, entry, 8)[0])
+    (at,) = struct.unpack_from(order + "L", entry, 8)
+    return int(struct.unpack_from(order + code, tiff, at)[0])
+
+
+def _orientation(exif: bytes) -> int:
+    """1..8 as EXIF counts; 1, upright, where the block is damaged or does not say."""
+    tiff = exif.removeprefix(b"Exif\0\0")
+    try:
+        order, _, entries = _directory(tiff)
+        value = _number(order, tiff, entries[_TIFF_ORIENTATION])
+    except (KeyError, struct.error):
+        return 1
+    return value if 1 <= value <= 8 else 1
+
+
+_STARTS = {
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "JPEG": rb"\xff\xd8\xff",
+    "WEBP": rb"RIFF....WEBP",
+    "BMP": rb"BM",
+    "TIFF": rb"II\*\0|MM\0\*",
+    "GIF": rb"GIF8[79]a",
+}
+_SIEVES: Mapping[str, Callable[[bytes], Sieved]] = {
+    "PNG": _sieve_png,
+    "JPEG": _sieve_jpeg,
+    "WEBP": _sieve_webp,
+    "BMP": _sieve_bmp,
+    "TIFF": _sieve_tiff,
+    "GIF": _sieve_gif,
+}
+
+
+# ---- decoded pixels: any mode, any depth, to small RGB ----
+
+Levels = tuple[float, float] | None  # the values of black and white in deep grey; None for 8-bit modes
+
+
+def _shrunk(image: ImageFile.ImageFile) -> Image.Image:
+    """RGB on white, longest side at most LONGEST_SIDE.
+
+    Converted block by block and averaged at once, since whole-picture copies (RGBA, white, RGB) would
+    triple the memory, and resize() alone holds weights in proportion to a long side.
+    """
+    width, height = image.size
+    shrink = min(1.0, LONGEST_SIDE / max(width, height))
+    target = max(1, round(width * shrink)), max(1, round(height * shrink))
+    image.draft(None, target)  # JPEG decodes at 1/2, 1/4 or 1/8 of its size; other formats ignore this
+    image.load()
+    levels = _levels(image)
+    # average down to between 2 and 4 times the target, which leaves the good filter something to do
+    step_x, step_y = max(1, image.width // (2 * target[0])), max(1, image.height // (2 * target[1]))
+    coarse = Image.new("RGB", (-(-image.width // step_x), -(-image.height // step_y)))
+    for left, top, block in _blocks(image, step_x, step_y):
+        coarse.paste(_rgb(block, levels).reduce((step_x, step_y)), (left // step_x, top // step_y))
+    if coarse.size == target:
+        return coarse
+    whole = (0.0, 0.0, image.width / step_x, image.height / step_y)  # the last row may stand for fewer
+    return coarse.resize(target, Image.Resampling.LANCZOS, box=whole)
+
+
+def _blocks(image: Image.Image, step_x: int = 1, step_y: int = 1) -> Iterator[tuple[int, int, Image.Image]]:
+    """Left, top and copy of each block of about a million pixels, sides multiples of the steps."""
+    across, down = step_x * -(-1024 // step_x), step_y * -(-1024 // step_y)
+    for top in range(0, image.height, down):
+        for left in range(0, image.width, across):
+            right, bottom = min(left + across, image.width), min(top + down, image.height)
+            yield left, top, image.crop((left, top, right, bottom))
+
+
+def _levels(image: Image.Image) -> Levels:
+    """Which values are black and white, where Pillow's convert() would clip at 255."""
+    if image.mode not in {"I", "F"} and not image.mode.startswith("I;16"):
+        return None
+    tags = getattr(image, "tag_v2", {})
+    black, white = 0.0, 65535.0
+    if image.mode in {"I", "F"}:
+        black, white = _extremes(image)
+    elif tags.get(258) in {12, (12,)}:
+        white = 4095.0
+    # Pillow turns over 8-bit TIFFs in which zero is white, but not deeper ones
+    return (white, black) if tags.get(262) == 0 else (black, white)
+
+
+def _extremes(image: Image.Image) -> tuple[float, float]:
+    """Least and largest finite value; 0 and 0 if there is none."""
+    least, largest = np.inf, -np.inf
+    for _, _, block in _blocks(image):
+        values = np.asarray(block)
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            least, largest = min(least, float(finite.min())), max(largest, float(finite.max()))
+    return (least, largest) if least <= largest else (0.0, 0.0)
+
+
+def _rgb(block: Image.Image, levels: Levels) -> Image.Image:
+    """RGB of a block in any of Pillow's modes, on white where it is transparent."""
+    if levels is not None:
+        return _from_deep_grey(block, *levels).convert("RGB")
+    if block.mode in {"La", "RGBa"}:  # colours already multiplied by alpha
+        block = block.convert({"La": "LA", "RGBa": "RGBA"}[block.mode])
+    if block.mode in {"RGBA", "LA", "PA"} or "transparency" in block.info:
+        colours = block.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
+    return block.convert("RGB")
+
+
+def _from_deep_grey(block: Image.Image, black: float, white: float) -> Image.Image:
+    """8-bit grey, black at `black`; what is not a number is black, and so is a picture of one value."""
+    values = np.asarray(block).astype(np.float64)
+    grey = (values - black) / (white - black) * 255 if white != black else np.zeros_like(values)
+    grey = np.nan_to_num(grey, nan=0.0, posinf=255.0, neginf=0.0)
+    if "transparency" in block.info:
+        grey[values == block.info["transparency"]] = 255.0
+    return Image.fromarray(np.rint(grey).clip(0, 255).astype(np.uint8))
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+# ---- pictures that need no upload ----
+
+SAMPLES: Mapping[str, str] = MappingProxyType(  # public photographs that scikit-image's wheel contains
+    {
+        "Cat (Chelsea)": "chelsea.png",
+        "Coffee": "coffee.png",
+        "Astronaut": "astronaut.png",
+        "Rocket": "rocket.jpg",
+        "Motorcycle": "motorcycle_left.png",
+        "Galaxies (Hubble)": "hubble_deep_field.jpg",
+    }
+)
+
+
+@lru_cache(maxsize=len(SAMPLES))
+def sample(label: str) -> Picture:
+    """The sample photograph of this label. Raises PictureError for another label, or where it is missing."""
+    if label not in SAMPLES:
+        raise PictureError(f'There is no sample "{_shown(label)}": choose {", ".join(SAMPLES)}.')
+    package = find_spec("skimage")  # not imported: that takes as long as reading the picture
+    if package is None or package.origin is None:
+        raise PictureError(f'The sample "{label}" is not here: install scikit-image, or upload a picture.')
+    file = Path(package.origin).parent / "data" / SAMPLES[label]
+    if not file.is_file():
+        raise PictureError(f'The sample "{label}" is not in this scikit-image: upload a picture.')
+    return read_picture(file.read_bytes(), file.name)
+
+
+# ---- from a picture to the network's input ----
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to a picture: resize, crop the centre, subtract the mean, divide by the deviation.
+
+    `resize` is the length of the shorter side before a square of `size` is cropped, in pixels. `mean` and
+    `std` belong to values 0..1, one for each channel: three, or one for grey.
+    """
+
+    size: int
+    resize: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= self.resize:
+            raise ValueError(f"size={self.size}, resize={self.resize}: needs 1 <= size <= resize")
+        if len(self.mean) not in {1, 3} or len(self.mean) != len(self.std):
+            raise ValueError(f"mean={self.mean}, std={self.std}: give one or three values of each")
+        if min(self.std) <= 0:
+            raise ValueError(f"std={self.std}: a deviation is above 0")
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+
+def standard_preparation(size: int, channels: Literal[1, 3] = 3) -> Preparation:
+    """ImageNet's: shorter side to 256/224 of the size, then the centre.
+
+    Up to 64 pixels nothing is cropped, as in CIFAR, SVHN or Tiny ImageNet. For grey, mean and deviation are
+    ImageNet's weighted as luminance is: exact for the mean, and for the deviation the value of channels
+    that rise and fall together, as in photographs they nearly do.
+    """
+    resize = size if size <= 64 else round(size * 256 / 224)
+    if channels == 3:
+        return Preparation(size, resize, IMAGENET_MEAN, IMAGENET_STD)
+    mean, std = (sum(map(float.__mul__, LUMINANCE, v)) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    return Preparation(size, resize, (mean,), (std,))
+
+
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+def as_seen(picture: Picture, preparation: Preparation) -> np.ndarray:
+    """What the network really gets, before normalisation: (size, size, 3), or (size, size, 1), uint8.
+
+    Equal, pixel for pixel, to torchvision's ImageClassification on the same picture (for grey, on its
+    luminance), except for strips that would pass MOST_RESIZED pixels on the way: those are cropped while
+    they are resized, which may differ by one level.
+    """
+    image = Image.fromarray(picture.pixels)
+    if preparation.channels == 1:
+        image = image.convert("L")
+    filter_ = _FILTERS[preparation.interpolation]
+    size, (width, height) = preparation.size, _resized(image.size, preparation.resize)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    if width * height <= MOST_RESIZED:
+        seen = image.resize((width, height), filter_).crop((left, top, left + size, top + size))
+    else:
+        x, y = image.width / width, image.height / height
+        box = left * x, top * y, min((left + size) * x, image.width), min((top + size) * y, image.height)
+        seen = image.resize((size, size), filter_, box=box)
+    return np.array(seen).reshape(size, size, preparation.channels)
+
+
+def _resized(size: tuple[int, int], shorter: int) -> tuple[int, int]:
+    """Width and height once the shorter side has this length; the longer is cut to whole pixels."""
+    width, height = size
+    if width <= height:
+        return shorter, int(shorter * height / width)
+    return int(shorter * width / height), shorter
+
+
+def to_tensor(seen: list[np.ndarray], preparation: Preparation) -> torch.Tensor:
+    """(N, C, size, size) float32, normalised, from N pictures as as_seen gives them.
+
+    Raises ValueError for none, or for one of another shape.
+    """
+    shape = (preparation.size, preparation.size, preparation.channels)
+    for pixels in seen:
+        if pixels.shape != shape or pixels.dtype != np.uint8:
+            raise ValueError(f"picture {pixels.shape} {pixels.dtype}: this preparation gives {shape} uint8")
+    if not seen:
+        raise ValueError("no pictures: give at least one")
+    values = torch.from_numpy(np.stack(seen)).permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(255)
+    mean, std = torch.tensor(preparation.mean), torch.tensor(preparation.std)
+    return values.sub_(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))

@@ -7,7 +7,6 @@ work on it, its state dict has the plan's names, and its forward is as fast as o
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -89,29 +88,39 @@ PLAIN: dict[str, Callable[[], nn.Module]] = {
 def build(plan: Plan, seed: int = 0, device: torch.device | str = "cpu") -> GraphModule:
     """The network of a plan, in eval mode, with fresh weights.
 
-    The weights depend on plan and seed alone: they are drawn on the CPU from a generator of their own. The plan
-    stays with the network as `network.meta["plan"]`. Raises BudgetError before anything is allocated where the
-    network is larger than this machine can hold.
+    The weights depend on plan and seed alone: they are drawn on the CPU from a generator of their own. Raises
+    BudgetError before anything is allocated where the network is larger than this machine should hold.
     """
     check(plan)
+    network = blank(plan).to_empty(device="cpu")
+    _initialise(network, plan, seed)
+    return network.to(device)
+
+
+def blank(plan: Plan) -> GraphModule:
+    """The network without its numbers, on torch's meta device: names and shapes, and nothing allocated.
+
+    The plan stays with the network as `network.meta["plan"]`.
+    """
     modules: dict[str, nn.Module] = {}
     graph = Graph()
     nodes: dict[str, Node] = {}
     for op in plan.ops:
         if op.kind == "input":
-            nodes[op.name] = node = graph.placeholder(op.name)
+            node = graph.placeholder(op.name)
         else:
             target, arguments = _target(op)
             if target not in modules:
-                modules[target] = _module(op, plan[op.inputs[0]])
+                # on the meta device the constructors draw nothing from the process-wide generator
+                with torch.device("meta"):
+                    modules[target] = _module(op, plan[op.inputs[0]])
             node = graph.call_module(target, (*(nodes[name] for name in op.inputs), *arguments))
         node.meta["op"] = op.name
         nodes[op.name] = node
     graph.output(nodes[plan.ops[-1].name])
     network = GraphModule(modules, graph, "Network")
     network.meta["plan"] = plan
-    _initialise(modules, plan, seed)
-    return network.eval().to(device)
+    return network.eval()
 
 
 def plan_of(network: GraphModule) -> Plan:
@@ -172,16 +181,14 @@ def _target(op: Op) -> tuple[str, tuple[int, ...]]:
 
 
 def _module(op: Op, x: Op) -> nn.Module:
-    """The module of an operation on `x`; its parameters are allocated, not filled."""
+    """The module of an operation on `x`."""
     channels, out = x.shape[0], op.shape[0]
-    # skip_init: the constructors would draw from the process-wide generator that others use
-    skip_init: Any = nn.utils.skip_init
     module: nn.Module
     match op.attributes:
         case Conv(shared=str(name)) as a if name:
             return SharedConv2d(a.shared_channels, out, a.kernel, a.bias)
         case Conv() as a:
-            module = skip_init(nn.Conv2d, channels, out, a.kernel, a.stride, a.padding, groups=a.groups, bias=a.bias)
+            module = nn.Conv2d(channels, out, a.kernel, a.stride, a.padding, groups=a.groups, bias=a.bias)
         case Norm(function="group") as a:
             module = nn.GroupNorm(a.groups, channels)
         case Norm():
@@ -193,7 +200,7 @@ def _module(op: Op, x: Op) -> nn.Module:
         case Pool() as a:
             module = nn.AvgPool2d(a.kernel, a.stride, a.padding)
         case Linear() as a:
-            module = skip_init(Classifier, x.size, out, bias=a.bias)
+            module = Classifier(x.size, out, bias=a.bias)
         case Pad() as a:
             module = ZeroPad(a.stride, out - channels)
         case Drop() as a if op.kind == "drop_path":
@@ -205,23 +212,22 @@ def _module(op: Op, x: Op) -> nn.Module:
     return module
 
 
-def _initialise(modules: dict[str, nn.Module], plan: Plan, seed: int) -> None:
+def _initialise(network: GraphModule, plan: Plan, seed: int) -> None:
     """Kaiming: normal, fan-out for convolutions (1502.01852); biases zero; the classifier as PyTorch does."""
     draw = torch.Generator().manual_seed(seed)
     kaiming = plan.init == "kaiming"
-    for module in modules.values():
-        if isinstance(module, nn.Conv2d | SharedConv2d):
-            if kaiming:
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
+            module.reset_parameters()
+        elif isinstance(module, nn.Conv2d | SharedConv2d | nn.Linear):
+            if kaiming and not isinstance(module, nn.Linear):
                 init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=draw)
             else:
                 init.kaiming_uniform_(module.weight, a=5**0.5, generator=draw)
             _initialise_bias(module.weight, module.bias, kaiming, draw)
-        elif isinstance(module, nn.Linear):
-            init.kaiming_uniform_(module.weight, a=5**0.5, generator=draw)
-            _initialise_bias(module.weight, module.bias, kaiming, draw)
     for op in plan.ops:
         if isinstance(op.attributes, Norm) and op.attributes.zero:
-            init.zeros_(modules[op.name].get_parameter("weight"))
+            init.zeros_(network.get_parameter(f"{op.name}.weight"))
 
 
 def _initialise_bias(weight: Tensor, bias: Tensor | None, zero: bool, draw: torch.Generator) -> None:

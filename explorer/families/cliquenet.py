@@ -64,10 +64,19 @@ class CliqueNetConfig(Config):
         ge=-1,
         le=24,
         title="Steps of the second pass",
-        description="how many layers of each block the second pass recomputes; -1: all of them",
+        description="how many layers of each block the second pass recomputes, at most; -1: all of them",
     )
 
     MAIN: ClassVar[tuple[str, ...]] = ("widths", "layers", "attention", "bottleneck", "compression")
+
+    @classmethod
+    def settle(cls, data: dict[str, Any], changed: set[str]) -> dict[str, Any]:
+        """As many widths as layers: the other list is cut, or goes on with its last entry."""
+        for name, other in (("widths", "layers"), ("layers", "widths")):
+            if name in changed and other not in changed and isinstance(data[name], tuple):
+                count, values = len(data[name]), data[other]
+                data = data | {other: (values + values[-1:] * count)[:count]}
+        return data
 
     def unused(self) -> dict[str, str]:
         if self.block_feature == self.transit == "first":
@@ -81,11 +90,6 @@ class CliqueNetConfig(Config):
             raise ValueError(
                 f"widths={describe_list(self.widths)} is for {len(self.widths)} blocks and "
                 f"layers={describe_list(self.layers)} for {len(self.layers)}; give as many of the one as of the other"
-            )
-        if self.second_pass_steps > max(self.layers):
-            raise ValueError(
-                f"second_pass_steps={self.second_pass_steps}: no block has so many layers; use -1 for all of them, "
-                f"or at most {max(self.layers)}"
             )
         self.refuse_too_small(self.stem_halvings + len(self.layers) - 1, f"the stem and {len(self.layers)} blocks")
         return self
@@ -221,6 +225,7 @@ FAMILY = Family(
     name="cliquenet",
     title="CliqueNet",
     year=2018,
+    colour="#009E73",
     config=CliqueNetConfig,
     write=write,
     depth=depth,

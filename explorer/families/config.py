@@ -91,6 +91,22 @@ class Config(BaseModel):
         """The same network but for `changes`, validated. Raises ConfigError."""
         return self.parse(self.model_dump() | changes)
 
+    def adapt(self, **changes: Any) -> Self:
+        """As `replace`, but other knobs that the changes make meaningless go back to their defaults, as a form
+        wants it.
+
+        Raises ConfigError.
+        """
+        data = self.settle(self.model_dump() | changes, set(changes))
+        for name in type(self).model_construct(**data).unused().keys() - changes.keys():
+            data[name] = type(self).model_fields[name].default
+        return self.parse(data)
+
+    @classmethod
+    def settle(cls, data: dict[str, Any], changed: set[str]) -> dict[str, Any]:
+        """Bring fields that must agree with the `changed` ones into agreement."""
+        return data
+
     def unused(self) -> dict[str, str]:
         """Knobs that do nothing in this configuration, and why. They must stand at their defaults."""
         return {}

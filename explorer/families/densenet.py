@@ -130,6 +130,7 @@ FAMILY = Family(
     name="densenet",
     title="DenseNet",
     year=2016,
+    colour="#D55E00",
     config=DenseNetConfig,
     write=write,
     depth=depth,

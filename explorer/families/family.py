@@ -24,6 +24,7 @@ class Family:
     name: str
     title: str
     year: int  # of its first paper; families are listed in this order
+    colour: str  # the same in every picture; from Okabe and Ito's palette, which colour-blind people can tell apart
     config: type[Config]
     write: Callable[..., None]  # (Recorder, config): writes the network's operations
     depth: Callable[[Any], int]  # as the family's papers count it

@@ -267,6 +267,7 @@ FAMILY = Family(
     name="resnet",
     title="ResNet",
     year=2015,
+    colour="#0072B2",
     config=ResNetConfig,
     write=write,
     depth=depth,

@@ -1,0 +1,36 @@
+"""The entry: page setup, navigation, and the sidebar in which the network is chosen."""
+
+import streamlit as st
+
+from controls import network, session, sources
+from controls.start import warm_up
+from explorer.budget import BudgetError
+from explorer.families import ConfigError
+from explorer.images import PictureError
+from explorer.weights import WeightsError
+
+st.set_page_config(page_icon=":material/account_tree:", layout="wide", initial_sidebar_state="expanded")
+warm_up()
+
+page = st.navigation(
+    [
+        st.Page("pages/architecture.py", title="Architecture", icon=":material/account_tree:", default=True),
+        st.Page(
+            "pages/feature_maps.py", title="Feature maps", icon=":material/grid_view:", url_path="feature-maps"
+        ),
+    ]
+)
+
+session.read_link()
+with st.sidebar:
+    network.network_form()
+    sources.weights_form()
+    sources.device_form()
+session.write_link()
+
+while session.problems():
+    st.warning(session.problems().pop(0), icon=":material/warning:")
+try:
+    page.run()
+except (BudgetError, ConfigError, PictureError, WeightsError) as refusal:
+    st.error(str(refusal), icon=":material/block:")

@@ -1,0 +1,1 @@
+"""Controls that the pages share: the network in the sidebar, its weights and device, the pictures."""

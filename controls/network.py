@@ -1,0 +1,162 @@
+"""The network in the sidebar: family, preset, depth, and one form that draws the knobs of any family."""
+
+from typing import Any
+
+import streamlit as st
+
+from controls import session
+from explorer.families import (
+    FAMILIES,
+    PRESETS,
+    TITLES,
+    Config,
+    Knob,
+    chosen_depth,
+    depth_label,
+    describe,
+    family_of,
+    known_as,
+    knobs,
+)
+
+state = st.session_state
+
+
+def network_form() -> None:
+    """Every control shows the session's network and changes it; nothing else holds its state."""
+    family = family_of(session.config())
+    _set("family", family.name)
+    st.segmented_control(
+        "Family",
+        list(FAMILIES),
+        format_func=lambda name: FAMILIES[name].title,
+        key="family",
+        required=True,
+        on_change=_choose_family,
+        help="What joins the layers: sums (ResNet), concatenation (DenseNet), or both ways (CliqueNet).",
+        width="stretch",
+    )
+    _set("preset", session.choice().origin)
+    st.selectbox(
+        "Start from",
+        list(family.presets),
+        format_func=TITLES.__getitem__,
+        key="preset",
+        on_change=lambda: session.choose(state.preset),
+        help="A published network. The knobs below change it; figures are compared with it.",
+    )
+    _identity()
+    _depth()
+    config = session.config()
+    unused = config.unused()
+    drawn = knobs(type(config))
+    for knob in drawn:
+        if knob.name in config.MAIN and knob.name not in unused:
+            _draw(knob, config)
+    with st.expander("More knobs"):
+        for knob in drawn:
+            if knob.name not in config.MAIN and knob.name not in unused:
+                _draw(knob, config)
+        for why in dict.fromkeys(unused.values()):
+            titles = [knob.title for knob in drawn if unused.get(knob.name) == why]
+            st.caption(f"{', '.join(titles)}: hidden, since {why}.")
+
+
+def _choose_family() -> None:
+    session.choose(next(iter(FAMILIES[state.family].presets)) if state.family != "resnet" else "resnet50")
+
+
+def _identity() -> None:
+    """Say which published network this is, or how it differs from the one it started from."""
+    origin, config = session.choice()
+    known = known_as(config)
+    if known:
+        st.caption(f":material/check_circle: This is **{TITLES[known]}**.")
+    else:
+        titles = {knob.name: knob.title for knob in knobs(type(config))}
+        changes = [
+            f"{titles[name].lower() if name != 'growth_rate' else 'growth rate k'} {describe(was)} → {describe(now)}"
+            for name, (was, now) in config.changes(PRESETS[origin]).items()
+        ]
+        st.caption(f":material/tune: {TITLES[origin]} with {', '.join(changes)}.")
+    if config != PRESETS[origin]:
+        st.button("Reset", icon=":material/undo:", on_click=session.choose, args=(origin,), width="stretch")
+
+
+def _depth() -> None:
+    config = session.config()
+    depths = dict(family_of(config).depths(config))
+    here = depth_label(config)
+    _set("depth", here)
+    st.selectbox(
+        "Depth",
+        [*depths, *([here] if chosen_depth(config) is None else [])],
+        key="depth",
+        on_change=lambda: session.change(**depths.get(state.depth, {})),
+        help="Weighted layers as the family's papers count them; choosing one sets the blocks.",
+    )
+
+
+def _set(key: str, value: Any) -> None:
+    """Let a control show the session's value, whatever it showed before."""
+    if state.get(key) != value:
+        state[key] = value
+
+
+def _draw(knob: Knob, config: Config) -> None:
+    value = getattr(config, knob.name)
+    key = f"{config.family}.{knob.name}"
+
+    def changed() -> None:
+        session.change(**{knob.name: state[key]})
+
+    if knob.kind == "list":
+        _draw_list(knob, value, key)
+        return
+    _set(key, value)
+    shared: dict[str, Any] = {"key": key, "on_change": changed, "help": f"{knob.help[:1].upper()}{knob.help[1:]}."}
+    label = f"{knob.title} ({knob.unit})" if knob.unit else knob.title
+    if knob.kind == "switch":
+        st.toggle(label, **shared)
+    elif knob.kind == "choice" and len(knob.choices) <= 4:
+        st.segmented_control(label, knob.choices, required=True, width="stretch", **shared)
+    elif knob.kind == "choice":
+        st.selectbox(label, knob.choices, **shared)
+    elif knob.kind == "whole" and knob.usual > 1000:
+        st.number_input(label, int(knob.least), int(knob.most), **shared)
+    else:
+        _slider(label, knob, value, shared)
+
+
+def _draw_list(knob: Knob, values: tuple[int, ...], key: str) -> None:
+    """One slider an entry, and how many entries there are."""
+
+    def changed() -> None:
+        session.change(**{knob.name: tuple(state[f"{key}.{i}"] for i in range(len(values)))})
+
+    def resized() -> None:
+        count = state[f"{key}.count"]
+        session.change(**{knob.name: (values + values[-1:] * count)[:count]})
+
+    least, most = knob.length or (len(values), len(values))
+    _set(f"{key}.count", len(values))
+    st.segmented_control(
+        f"{knob.title}: in how many stages",
+        range(least, most + 1),
+        key=f"{key}.count",
+        required=True,
+        on_change=resized,
+        width="stretch",
+        help=f"{knob.help[:1].upper()}{knob.help[1:]}.",
+    )
+    for i, value in enumerate(values):
+        _set(f"{key}.{i}", value)
+        _slider(f"{knob.title}, stage {i + 1}", knob, value, {"key": f"{key}.{i}", "on_change": changed})
+
+
+def _slider(label: str, knob: Knob, value: float, shared: dict[str, Any]) -> None:
+    """As far as is usual; further where the network already is."""
+    number = float if knob.kind == "real" else int
+    most = knob.usual if value <= knob.usual else knob.most
+    on_grid = (value - knob.least) % knob.step == 0 or knob.kind == "real"
+    st.slider(label, number(knob.least), number(most), step=number(knob.step if on_grid else 1), **shared)

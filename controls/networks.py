@@ -1,0 +1,84 @@
+"""Networks that run: built once for all visitors who look at the same one, and never changed."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+from torch import Tensor
+from torch.fx import GraphModule
+
+from controls import session
+from explorer import devices, weights
+from explorer.families import Config, plan
+from explorer.images import Preparation, standard_preparation
+from explorer.network import blank, build
+from explorer.weights import Weights, WeightsError
+
+MOST_NETWORKS = 4  # kept at once, for all visitors together
+
+state = st.session_state
+StateDict = Mapping[str, Tensor]
+
+
+def current() -> tuple[GraphModule, Weights]:
+    """The visitor's network on the chosen device, in eval mode, and the weights that it really has.
+
+    Weights that cannot be had, or that do not fit, are told about and replaced by fresh ones.
+    """
+    config, wanted = session.config(), session.chosen_weights()
+    with st.spinner("Building the network ...", show_time=True):
+        try:
+            return _network(config, wanted, session.device(), lambda: _values(config, wanted)), wanted
+        except WeightsError as error:
+            tell(error)
+        wanted = weights.fresh(0)
+        return _network(config, wanted, session.device(), lambda: None), wanted
+
+
+def tell(error: WeightsError) -> None:
+    """Say why weights cannot be used, with all the differences behind a click."""
+    st.warning(str(error), icon=":material/warning:")
+    if len(error.mismatches) > 1:
+        with st.expander(f"What does not fit: {len(error.mismatches)} lines"):
+            st.text("\n".join(error.mismatches))
+
+
+@st.cache_resource(max_entries=MOST_NETWORKS, show_spinner=False)
+def _network(
+    config: Config, wanted: Weights, device: str, _values: Callable[[], StateDict | None]
+) -> GraphModule:
+    seed = int(wanted.identity) if wanted.source == "fresh" else 0
+    network = build(plan(config), seed=seed)
+    values = _values()
+    if values is not None:
+        weights.load(network, values)
+    return network.to(device)
+
+
+def _values(config: Config, wanted: Weights) -> StateDict | None:
+    """The state dict of weights that are not fresh. Raises WeightsError."""
+    if wanted.source == "fresh":
+        return None
+    expected = blank(plan(config)).state_dict()
+    if wanted.source == "uploaded":
+        data, name = state.checkpoint
+        return weights.read_checkpoint(data, name, expected)
+    bar = st.progress(0.0, f"Downloading {wanted.name} ...")
+    try:
+        path = weights.download(wanted, lambda done, total: bar.progress(min(1.0, done / total) if total else 0.0))
+    finally:
+        bar.empty()
+    return weights.read_torchvision(path, wanted.name, expected)
+
+
+def preparation(config: Config, of: Weights) -> Preparation:
+    """How a picture becomes this network's input: as its weights were trained, at the network's size."""
+    recipe = weights.preprocessing(of)
+    if recipe is None or config.input_size != recipe.crop_size:
+        return standard_preparation(config.input_size, config.channels)
+    return Preparation(recipe.crop_size, recipe.resize_size, recipe.mean, recipe.std, recipe.interpolation)
+
+
+def within(config: Config, batch: int, needed: int, work: Callable[[], Any]) -> Any:
+    """Runs `work` on the visitor's device when there is room for it."""
+    return devices.within(session.device(), plan(config), batch, needed, work)

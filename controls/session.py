@@ -1,0 +1,121 @@
+"""What one visitor has chosen: the network, its weights, the device, the operation looked at; and the link to it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from explorer import devices, links, weights
+from explorer.families import Config, ConfigError, plan
+from explorer.links import Choice
+from explorer.plan import Plan
+from explorer.weights import Weights
+
+state = st.session_state
+
+
+def choice() -> Choice:
+    found: Choice = state.choice
+    return found
+
+
+def config() -> Config:
+    return choice().config
+
+
+def current_plan() -> Plan:
+    return plan(config())
+
+
+def problems() -> list[str]:
+    """Sentences for the visitor, shown once at the top of the page."""
+    found: list[str] = state.setdefault("problems", [])
+    return found
+
+
+def choose(origin: str) -> None:
+    """Start anew from a published network."""
+    state.choice = links.start(origin)
+
+
+def change(**changes: Any) -> None:
+    """Turn knobs. What cannot be is refused with a sentence, and the knobs stay where they were."""
+    try:
+        state.choice = choice()._replace(config=config().adapt(**changes))
+    except ConfigError as error:
+        problems().append(f"Not changed: {error}.")
+
+
+def operation() -> str | None:
+    """The operation that the visitor looks at, if the network has it."""
+    name: str | None = state.get("operation")
+    return name if name is not None and name in current_plan() else None
+
+
+def look_at(name: str) -> None:
+    state.operation = name
+
+
+def chosen_weights() -> Weights:
+    """What the visitor asked for, or fresh weights where that is not for this network."""
+    wanted: Weights = state.setdefault("weights", weights.fresh(0))
+    return wanted
+
+
+def use(wanted: Weights) -> None:
+    state.weights = wanted
+
+
+def device() -> str:
+    """The device that runs this visitor's networks: the one chosen, or the fastest."""
+    name: str = state.get("device") or devices.devices()[0].name
+    return name
+
+
+def read_link() -> None:
+    """Take the network from the link where the link is news: at the start, or when the visitor went back."""
+    params = st.query_params.to_dict()
+    if "choice" not in state:
+        state.choice = links.start()
+    elif not params or params == state.get("link"):
+        return
+    state.choice, found = links.read(params)
+    problems().extend(found)
+    if "op" in params:
+        if params["op"] in current_plan():
+            state.operation = params["op"]
+        else:
+            problems().append(f"The link names an operation {params['op'][:60]!r} that this network does not have.")
+    state.weights = _weights_of(params)
+    state.pop("weights.source", None)
+
+
+def write_link() -> None:
+    """Let the browser's address tell the whole state, so that it can be copied."""
+    link = links.write(choice())
+    wanted = chosen_weights()
+    if wanted.source == "torchvision":
+        link["weights"] = wanted.identity
+    elif wanted.source == "fresh" and wanted.identity != "0":
+        link["seed"] = wanted.identity
+    if name := operation():
+        link["op"] = name
+    if st.query_params.to_dict() != link:
+        st.query_params.from_dict(link)
+    state.link = link
+
+
+MOST_SEED = 2**31 - 1
+
+
+def _weights_of(params: Mapping[str, str]) -> Weights:
+    if "weights" in params:
+        for offered in weights.offered(config()):
+            if offered.identity == params["weights"]:
+                return offered
+        problems().append(f"The link names weights {params['weights'][:60]!r} that are not for this network.")
+    seed = params.get("seed", "0")
+    if not seed.isascii() or not seed.isdigit() or len(seed) > 10 or int(seed) > MOST_SEED:
+        problems().append(f"The link's seed {seed[:20]!r} is not a number from 0 to {MOST_SEED}; this is 0 instead.")
+        seed = "0"
+    return weights.fresh(int(seed))

@@ -1,0 +1,90 @@
+"""Weights and device in the sidebar."""
+
+import streamlit as st
+
+from controls import networks, session
+from explorer import devices, weights
+from explorer.budget import gigabytes
+from explorer.network import blank
+from explorer.weights import WeightsError
+
+MOST_CHECKPOINT = 600  # MB
+
+state = st.session_state
+
+
+def weights_form() -> None:
+    """Fresh from a seed, torchvision's where the network is one of theirs, or a file."""
+    offered = {w.identity: w for w in weights.offered(session.config())}
+    chosen = session.chosen_weights()
+    options = ["fresh", *offered, "uploaded"]
+    here = chosen.identity if chosen.source == "torchvision" else chosen.source
+    if here not in options:  # the network is no longer the one that these weights are for
+        session.use(weights.fresh(0))
+        here = "fresh"
+    if state.get("weights.source") != "uploaded":  # there a file may still be awaited
+        state["weights.source"] = here
+    titles = {"fresh": "Fresh (untrained)", "uploaded": "A checkpoint of your own"}
+    picked = st.selectbox(
+        "Weights",
+        options,
+        format_func=lambda name: titles.get(name) or f"torchvision: {offered[name].name}",
+        key="weights.source",
+        on_change=lambda: _pick(offered),
+        help="Fresh weights show what the architecture does by itself; trained ones what it has learned.",
+    )
+    if picked == "fresh":
+        state["weights.seed"] = int(chosen.identity) if chosen.source == "fresh" else 0
+        st.number_input(
+            "Seed",
+            0,
+            session.MOST_SEED,
+            key="weights.seed",
+            on_change=lambda: session.use(weights.fresh(state["weights.seed"])),
+            help="The same seed gives the same weights, on every machine.",
+        )
+    elif picked == "uploaded":
+        _upload()
+
+
+def _pick(offered: dict[str, weights.Weights]) -> None:
+    picked = state["weights.source"]
+    if picked == "uploaded":
+        if "checkpoint" in state:
+            session.use(weights.uploaded(*state.checkpoint))
+    else:
+        session.use(offered.get(picked) or weights.fresh(0))
+
+
+def _upload() -> None:
+    file = st.file_uploader(
+        "Checkpoint",
+        type=["safetensors", "pt", "pth"],
+        max_upload_size=MOST_CHECKPOINT,
+        help="safetensors, or torch.save(network.state_dict()). Names and shapes must be this network's.",
+    )
+    if file is None:
+        return
+    data = file.getvalue()
+    candidate = weights.uploaded(data, file.name)
+    if candidate == session.chosen_weights():
+        return
+    try:
+        with st.spinner("Checking the file ..."):
+            weights.read_checkpoint(data, file.name, blank(session.current_plan()).state_dict())
+    except WeightsError as error:
+        networks.tell(error)
+    else:
+        state.checkpoint = data, file.name
+        session.use(candidate)
+
+
+def device_form() -> None:
+    """Which device runs the networks, and how much memory is free there."""
+    found = {device.name: device for device in devices.devices()}
+    if len(found) > 1:
+        st.selectbox(
+            "Device", list(found), format_func=lambda name: found[name].title, key="device", persist_state="session"
+        )
+    device = found[session.device()]
+    st.caption(f":material/memory: {device.title}, {gigabytes(devices.free(device.name))} free")

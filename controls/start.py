@@ -1,0 +1,22 @@
+"""What a server does once, before or with its first visitor."""
+
+import gc
+
+import streamlit as st
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> None:
+    """Import what every page needs, and take it out of the garbage collector's sight.
+
+    Streamlit collects garbage after every rerun, and with torch imported each collection walks half a million
+    objects that never die: 168 ms, against 4 ms once they are frozen. (Collection stays on: cycles that hold
+    tensors must still be freed.)
+    """
+    import plotly.graph_objects  # noqa: F401
+    import torchvision  # noqa: F401
+
+    import explorer.network  # noqa: F401
+
+    gc.collect()
+    gc.freeze()

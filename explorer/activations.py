@@ -1,0 +1,110 @@
+"""What does each layer see in an image? Feature maps, their statistics, and pictures of a whole layer.
+
+Maps are numpy arrays (C, H, W), float32. Nothing here changes the network.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.fx import GraphModule
+
+from explorer.network import run
+from explorer.plan import Op, Plan
+
+Maps = NDArray[np.float32]
+Order = Literal["index", "mean", "variance", "maximum"]
+
+
+class Answer(NamedTuple):
+    number: int  # of the class
+    probability: float
+
+
+def forward(network: GraphModule, images: Tensor, names: Sequence[str]) -> tuple[NDArray[np.float32], dict[str, Maps]]:
+    """Logits (N, classes) and, for the first image, the outputs (C, H, W) of the named operations."""
+    with torch.inference_mode():
+        logits, kept = run(network, images, names)
+    return logits.float().cpu().numpy(), {name: tensor[0].float().cpu().numpy() for name, tensor in kept.items()}
+
+
+def answers(logits: NDArray[np.float32], most: int = 5) -> list[Answer]:
+    """The most probable classes of one image's logits (classes,), by softmax."""
+    powers = np.exp(logits - logits.max())
+    probabilities = powers / powers.sum()
+    return [Answer(int(i), float(probabilities[i])) for i in np.argsort(-probabilities, kind="stable")[:most]]
+
+
+def stage_ends(plan: Plan) -> dict[str, Op]:
+    """Stage -> the operation whose output the rest of the network reads; spatial stages only."""
+    ends: dict[str, Op] = {}
+    for op in plan.ops[1:]:
+        if op.stage != "head" and min(op.shape[1:]) > 1 and not _aside(op):
+            ends[op.stage] = op
+    return ends
+
+
+def _aside(op: Op) -> bool:
+    """A block's own way to the classifier, which its successor does not read."""
+    return op.block == "feature"
+
+
+class Channels(NamedTuple):
+    """Statistics over the positions of each channel, (C,) each; `zeros` is the share of exact zeros."""
+
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+    zeros: NDArray[np.float64]
+
+    @property
+    def dead(self) -> NDArray[np.bool_]:
+        """Channels that are zero at every position of this image."""
+        return np.equal(self.zeros, 1)
+
+
+def channels(maps: Maps) -> Channels:
+    flat = maps.reshape(len(maps), -1).astype(np.float64)
+    return Channels(flat.mean(1), flat.var(1), flat.max(1), (flat == 0).mean(1))
+
+
+def order(maps: Maps, by: Order) -> NDArray[np.intp]:
+    """Channel numbers, the largest first; by index: as they are."""
+    if by == "index":
+        return np.arange(len(maps))
+    return np.argsort(-getattr(channels(maps), by), kind="stable")
+
+
+def strongest(maps: Maps, count: int) -> NDArray[np.intp]:
+    """The channels with the largest mean absolute value."""
+    return np.argsort(-np.abs(maps).mean((1, 2)), kind="stable")[:count]
+
+
+def principal_components(maps: Maps) -> Maps:
+    """(C, H, W) -> (3, H, W): the first three principal components over positions, in units of the first's
+    standard deviation. Signs are chosen so that each component's largest weight is positive; components that
+    do not exist are zero.
+
+    After Olah et al., The building blocks of interpretability, Distill 2018.
+    """
+    c, h, w = maps.shape
+    flat = maps.reshape(c, -1).astype(np.float64)
+    flat -= flat.mean(1, keepdims=True)
+    # of the two Gram matrices the smaller has the same eigenvalues
+    if c <= h * w:
+        _, vectors = np.linalg.eigh(flat @ flat.T)
+        axes = vectors[:, ::-1][:, :3].T
+    else:
+        _, vectors = np.linalg.eigh(flat.T @ flat)
+        axes = (flat @ vectors[:, ::-1][:, :3]).T
+        norms = np.linalg.norm(axes, axis=1, keepdims=True)
+        axes = np.divide(axes, norms, out=np.zeros_like(axes), where=norms > 1e-12 * max(1.0, norms.max()))
+    axes *= np.sign(np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], 1))
+    components = np.zeros((3, h * w))
+    components[: len(axes)] = axes @ flat
+    spread = components[0].std()
+    return (components / spread if spread > 0 else components).reshape(3, h, w).astype(np.float32)
+

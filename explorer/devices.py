@@ -1,0 +1,103 @@
+"""Where do networks run, whose turn is it, and what fits? Out of memory becomes a clear error."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
+
+import torch
+
+from explorer.budget import BudgetError, Limits, check, free_memory, gigabytes, limits
+from explorer.plan import Plan
+
+T = TypeVar("T")
+
+
+class Device(NamedTuple):
+    """`name` is torch's ("cuda:0", "mps", "cpu"), `title` the maker's."""
+
+    name: str
+    title: str
+
+
+def devices() -> tuple[Device, ...]:
+    """All that this machine has, the fastest first."""
+    found = []
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        found += [Device(f"cuda:{i}", torch.cuda.get_device_name(i)) for i in range(count)]
+    if torch.backends.mps.is_available():
+        found.append(Device("mps", "Apple GPU"))
+    return (*found, Device("cpu", f"CPU, {torch.get_num_threads()} threads"))
+
+
+def free(device: str) -> int:
+    """Bytes that are free there now."""
+    if device.startswith("cuda"):
+        # what torch's allocator holds and does not use is free for us too
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + held
+    if device == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return free_memory()
+
+
+def device_limits(device: str) -> Limits:
+    return limits(free(device))
+
+
+class _Room:
+    """How much memory the analyses that now run on a device have been promised."""
+
+    def __init__(self) -> None:
+        self.promised = 0
+        self.changed = threading.Condition()
+
+
+_rooms: dict[str, _Room] = {}
+
+
+@contextmanager
+def room(device: str, needed: int, patience: float = 60) -> Iterator[None]:
+    """Waits until `needed` bytes are free beside what other visitors were promised, and holds them.
+
+    Forward passes need no lock, but ten at once must not take ten times the memory. Raises BudgetError after
+    `patience` seconds.
+    """
+    space = _rooms.setdefault(device, _Room())
+    with space.changed:
+        if not space.changed.wait_for(
+            lambda: space.promised == 0 or space.promised + needed <= free(device), timeout=patience
+        ):
+            raise BudgetError(f"{device} is busy: {gigabytes(needed)} did not become free; try again in a moment.")
+        space.promised += needed
+    try:
+        yield
+    finally:
+        with space.changed:
+            space.promised -= needed
+            space.changed.notify_all()
+
+
+def within(device: str, plan: Plan, batch: int, needed: int, work: Callable[[], T]) -> T:
+    """Runs `work` where and when it fits. Raises BudgetError, before anything is allocated where the estimate is
+    too large, and after a real out-of-memory error too; the device is usable afterwards.
+    """
+    check(plan, batch, device_limits(device))
+    failure = None
+    with room(device, needed):
+        try:
+            return work()
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            failure = str(error).split(".")[0]
+        except RuntimeError as error:
+            if "alloc" not in str(error) and "out of memory" not in str(error):
+                raise
+            failure = str(error).split(".")[0]
+    # here, and not in the except block: its traceback would keep the tensors alive
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    smaller = f"{batch // 2} images" if batch > 1 else "a smaller input or fewer channels"
+    raise BudgetError(
+        f"{device} ran out of memory ({failure}). {gigabytes(free(device))} are free now; try {smaller}."
+    )

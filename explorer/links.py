@@ -1,0 +1,61 @@
+"""A network as a few words of text: what a link, a bookmark or a command line carries.
+
+Only what differs from the published network that it started from is written, so that people can read it:
+`network=densenet121&growth_rate=24`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from explorer.families import PRESETS, Config, ConfigError, describe, knobs
+
+DEFAULT = "resnet50"
+
+
+class Choice(NamedTuple):
+    """The network chosen, and the name of the preset that it started from."""
+
+    origin: str
+    config: Config
+
+
+def start(name: str = DEFAULT) -> Choice:
+    return Choice(name, PRESETS[name])
+
+
+def write(choice: Choice) -> dict[str, str]:
+    changes = choice.config.changes(PRESETS[choice.origin])
+    return {"network": choice.origin} | {name: describe(here) for name, (_, here) in changes.items()}
+
+
+def read(params: Mapping[str, str]) -> tuple[Choice, list[str]]:
+    """The network of a link, and one sentence for each part of it that could not be used.
+
+    What cannot be is left at the preset's value; names that no knob has are passed over, since pages keep
+    their own things in the link.
+    """
+    problems = []
+    origin = params.get("network", DEFAULT)
+    if origin not in PRESETS:
+        problems.append(f"The link names a network {origin[:40]!r} that does not exist; this is {DEFAULT} instead.")
+        origin = DEFAULT
+    config = PRESETS[origin]
+    kinds = {knob.name: knob.kind for knob in knobs(type(config))}
+    changes = {name: _value(kinds[name], text) for name, text in params.items() if name in kinds}
+    try:
+        return Choice(origin, config.replace(**changes)), problems
+    except ConfigError:
+        pass
+    # keep as much as fits together, one knob after another
+    for name, value in changes.items():
+        try:
+            config = config.adapt(**{name: value})
+        except ConfigError as error:
+            problems.append(f"A value in the link was left out: {error}.")
+    return Choice(origin, config), problems
+
+
+def _value(kind: str, text: str) -> Any:
+    """Text as the configuration will check it; what is not a list stays text and is refused there."""
+    return tuple(text.split("-")[:100]) if kind == "list" else text
+

@@ -1,0 +1,127 @@
+"""Plotly figures. Colours of text, grid and paper are left to the page's theme, so that light and dark both read."""
+
+import base64
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from explorer.costs import Row
+from explorer.plots.colours import SIGNED
+from explorer.plots.mosaic import Mosaic, png
+
+
+def stage_bars(rows: Sequence[Row], colour: str) -> go.Figure:
+    """Where the parameters, the MACs and the activation memory are: one bar a stage, input at the top."""
+    names = [row.name for row in rows]
+    columns: tuple[tuple[str, list[float], str], ...] = (
+        ("Parameters", [row.params for row in rows], "%{y}: %{x:,} parameters"),
+        ("MACs", [row.macs for row in rows], "%{y}: %{x:,} MACs"),
+        ("Activation memory (MB)", [row.activation_bytes / 1e6 for row in rows], "%{y}: %{x:.2f} MB"),
+    )
+    figure = make_subplots(
+        rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=[title for title, *_ in columns]
+    )
+    for i, (_, values, hover) in enumerate(columns, start=1):
+        total = sum(values) or 1
+        figure.add_trace(
+            go.Bar(
+                y=names,
+                x=values,
+                orientation="h",
+                marker_color=colour,
+                text=[f"{value / total:.0%}" if value / total >= 0.005 else "" for value in values],
+                textposition="auto",
+                hovertemplate=hover + "<extra></extra>",
+                showlegend=False,
+            ),
+            row=1,
+            col=i,
+        )
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(nticks=5, rangemode="tozero")
+    figure.update_layout(height=70 + 26 * len(rows), margin={"l": 0, "r": 8, "t": 30, "b": 20}, bargap=0.25)
+    return figure
+
+
+def clickable(mosaic: Mosaic, labels: Sequence[str], numbers: Sequence[int]) -> go.Figure:
+    """The mosaic with an invisible marker on every tile: hover tells its label, a click selects its number.
+
+    A picture sends no events itself; the marker's `customdata` carries the channel's number.
+    """
+    h, w, _ = mosaic.picture.shape
+    th, tw = mosaic.tile
+    places = [(i // mosaic.columns, i % mosaic.columns) for i in range(len(numbers))]
+    figure = go.Figure(
+        go.Scatter(
+            x=[column * (tw + 1) + 1 + tw / 2 for _, column in places],
+            y=[row * (th + 1) + 1 + th / 2 for row, _ in places],
+            customdata=list(numbers),
+            text=list(labels),
+            mode="markers",
+            marker={"symbol": "square", "size": max(6, min(tw, th) * 0.8), "color": "rgba(0,0,0,0)"},
+            hovertemplate="%{text}<extra></extra>",
+            # plotly dims what is not selected, and here that would be an outline on every tile
+            selected={"marker": {"color": "rgba(0,0,0,0)"}},
+            unselected={"marker": {"color": "rgba(0,0,0,0)", "opacity": 0}},
+        )
+    )
+    figure.add_layout_image(
+        source="data:image/png;base64," + base64.b64encode(png(mosaic.picture)).decode(),
+        x=0, y=0, sizex=w, sizey=h, xref="x", yref="y", sizing="stretch", layer="below",
+    )  # fmt: skip
+    figure.update_xaxes(visible=False, range=[0, w], constrain="domain")
+    figure.update_yaxes(visible=False, range=[h, 0], scaleanchor="x", constrain="domain")
+    figure.update_layout(
+        height=round(min(900, max(120, 900 * h / w))), margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        dragmode=False, hovermode="closest", plot_bgcolor="rgba(0,0,0,0)",
+    )  # fmt: skip
+    return figure
+
+
+def colour_scale(reach: float, signed: bool) -> go.Figure:
+    """The bar that says which number has which colour."""
+    anchors = SIGNED if signed else SIGNED[4:]
+    low = -reach if signed else 0.0
+    steps = np.linspace(low, reach, 200)
+    figure = go.Figure(
+        go.Heatmap(
+            x=steps,
+            z=[steps],
+            colorscale=[[i / (len(anchors) - 1), c] for i, c in enumerate(anchors)],
+            showscale=False,
+            hovertemplate="%{x:.3g}<extra></extra>",
+        )
+    )
+    ticks = [low, low / 2, 0, reach / 2, reach] if signed else [0, reach / 4, reach / 2, 3 * reach / 4, reach]
+    figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:.3g}" for tick in ticks])
+    figure.update_yaxes(visible=False)
+    figure.update_layout(height=45, margin={"l": 20, "r": 20, "t": 0, "b": 22})
+    return figure
+
+
+def histogram(values: NDArray[np.floating], colour: str) -> go.Figure:
+    """How often a channel has which value; the bars at exact zero are counted apart, since ReLU makes so many."""
+    flat = values.ravel()
+    zero = int((flat == 0).sum())
+    rest = flat[flat != 0]
+    counts, edges = np.histogram(rest, bins=40) if rest.size else (np.zeros(0), np.zeros(1))
+    figure = go.Figure()
+    if rest.size:
+        figure.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2, y=counts, width=np.diff(edges), marker_color=colour, name="not zero",
+            hovertemplate="%{y} positions near %{x:.3g}<extra></extra>",
+        )  # fmt: skip
+    if zero:
+        width = (edges[-1] - edges[0]) / 40 if rest.size else 1.0
+        figure.add_bar(
+            x=[0.0], y=[zero], width=[width], marker_color="#999999", name="exactly zero",
+            hovertemplate="%{y} positions are exactly zero<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(
+        height=240, margin={"l": 0, "r": 0, "t": 10, "b": 0}, barmode="overlay", bargap=0,
+        xaxis_title="value", yaxis_title="positions", legend={"orientation": "h", "y": 1.1},
+    )  # fmt: skip
+    return figure

@@ -1,0 +1,40 @@
+"""The colour language of every picture: what a colour means, and the scales that turn numbers into it.
+
+Zero is white on every scale. Signed numbers go to blue below zero and to red above, symmetric about zero;
+numbers that cannot be negative use the red half alone, so that a map before and after its ReLU compare. The
+anchors are ColorBrewer's RdBu, which stays readable for all common kinds of colour blindness.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIGNED = ("#053061", "#2166ac", "#4393c3", "#92c5de", "#f7f7f7", "#f4a582", "#d6604d", "#b2182b", "#67001f")
+GAP = np.array([128, 128, 128], np.uint8)  # between tiles; visible on light and on dark pages
+
+
+def _table(anchors: tuple[str, ...]) -> NDArray[np.uint8]:
+    """256 colours through the anchors, (256, 3)."""
+    rgb = np.array([[int(a[i : i + 2], 16) for i in (1, 3, 5)] for a in anchors], float)
+    at = np.linspace(0, 1, len(anchors))
+    return np.stack([np.interp(np.linspace(0, 1, 257), at, rgb[:, i]) for i in range(3)], 1).round().astype(np.uint8)
+
+
+SIGNED_TABLE = _table(tuple(SIGNED))
+UNSIGNED_TABLE = _table(tuple(SIGNED[4:]))
+
+
+def paint(values: NDArray[np.floating], reach: NDArray[np.floating] | float, signed: bool) -> NDArray[np.uint8]:
+    """(...) numbers -> (..., 3) colours; `reach` is the number that gets the full colour, broadcast to `values`.
+
+    A reach of zero paints everything as zero. Numbers beyond it are clipped, not-a-number is grey.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(np.asarray(reach) > 0, values / reach, 0.0)
+    bad = np.isnan(values)
+    if signed:
+        index, table = np.clip((np.nan_to_num(share) + 1) * 128, 0, 256), SIGNED_TABLE
+    else:
+        index, table = np.clip(np.nan_to_num(share) * 256, 0, 256), UNSIGNED_TABLE
+    colours: NDArray[np.uint8] = table[index.round().astype(np.intp)]
+    colours[bad] = GAP
+    return colours

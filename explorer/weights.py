@@ -1,0 +1,341 @@
+"""Where a network's weights come from, and whether they fit.
+
+Fresh from a seed, torchvision's for ImageNet, or uploaded: a `Weights` value says which, serves as a cache
+key and stamps pictures, so that nobody takes an untrained network for a trained one. Whatever goes wrong on
+the way (no connection, a hostile file, another network's weights) is a `WeightsError`.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, NamedTuple
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+from uuid import uuid4
+
+import safetensors.torch
+import torch
+import torchvision.models
+
+from explorer.checkpoints import Refused, Stored, clean, contents
+from explorer.families import PRESETS, Config, known_as
+
+_SAVE_AGAIN = 'save the weights again with torch.save(network.state_dict(), "model.pt")'
+_DATASET = "ImageNet-1K"
+_MOST_LISTED = 50
+_CHUNK = 1 << 20  # bytes read, and reported as progress, at a time
+
+# DenseNets saved before 2018 (torchvision's own files among them) have "norm.1" where there is "norm1" today.
+_OLD_DENSENET = re.compile(r"(\bdenselayer\d+\.(?:norm|conv))\.([12]\.)")
+
+StateDict = Mapping[str, torch.Tensor]
+Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0 if the server does not say)
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be had or do not fit: one sentence for the user, with the way out.
+
+    `mismatches`: one line a difference between file and network, at most 50 and then "and N more".
+    """
+
+    def __init__(self, sentence: str, mismatches: Iterable[str] = ()) -> None:
+        super().__init__(sentence)
+        lines = tuple(mismatches)
+        more = len(lines) - _MOST_LISTED
+        self.mismatches = lines if more <= 0 else (*lines[:_MOST_LISTED], f"and {more} more")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Which weights a network has; equal, also as a cache key, when they are the same numbers.
+
+    `identity` is a seed, a member of a torchvision enum ("ResNet50_Weights.IMAGENET1K_V2"), or the SHA-256 of
+    an uploaded file; `name` is what is shown.
+    """
+
+    source: Literal["fresh", "torchvision", "uploaded"]
+    identity: str
+    name: str = field(compare=False)
+
+    @property
+    def trained(self) -> bool:
+        """False for fresh weights only: of an upload nobody knows better."""
+        return self.source != "fresh"
+
+    @property
+    def label(self) -> str:
+        """The phrase to stamp under a picture made with these weights."""
+        if self.source == "fresh":
+            return f"untrained ({self.name})"
+        if self.source == "torchvision":
+            return f"torchvision ImageNet, {self.identity.rpartition('.')[2]}"
+        return f"uploaded: {self.name}"
+
+
+class Preprocessing(NamedTuple):
+    """What an image goes through: shorter side to `resize_size` pixels, central crop, normalisation."""
+
+    crop_size: int
+    resize_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+
+
+def fresh(seed: int) -> Weights:
+    """The initialisation from `seed`."""
+    return Weights("fresh", str(seed), f"seed {seed}")
+
+
+def uploaded(data: bytes, name: str) -> Weights:
+    """A file that a user sent, known by its bytes: two files of one name are two weights."""
+    return Weights("uploaded", hashlib.sha256(data).hexdigest(), _shown(name))
+
+
+# --- torchvision's weights
+
+
+def torchvision_weights(model_name: str) -> tuple[Weights, ...]:
+    """All ImageNet weights that torchvision has for its model of this name, best first; () if none."""
+    try:
+        offered = torchvision.models.get_model_weights(model_name)
+    except ValueError:
+        return ()
+    best_first = sorted(offered, key=lambda entry: entry is not offered.DEFAULT)
+    return tuple(
+        Weights("torchvision", str(entry), f"ImageNet ({entry.name})")
+        for entry in best_first
+        if _usable(entry)
+    )
+
+
+def offered(config: Config) -> tuple[Weights, ...]:
+    """The ImageNet weights that torchvision has for this network, best first; at any input size. () if none."""
+    name = known_as(config.adapt(input_size=PRESETS["resnet50"].input_size))
+    return torchvision_weights(name) if name else ()
+
+
+def categories(weights: Weights) -> tuple[str, ...]:
+    """The names of ImageNet's 1000 classes in the network's order; () where the classes are not known."""
+    return tuple(_entry(weights).meta["categories"]) if weights.source == "torchvision" else ()
+
+
+def preprocessing(weights: Weights) -> Preprocessing | None:
+    """How these weights' own recipe prepares an image (V1 and V2 resize differently); None if not known."""
+    if weights.source != "torchvision":
+        return None
+    recipe = _entry(weights).transforms()
+    crop, resize = recipe.crop_size[0], recipe.resize_size[0]
+    return Preprocessing(crop, resize, tuple(recipe.mean), tuple(recipe.std), recipe.interpolation.value)
+
+
+def published_accuracy(weights: Weights) -> float | None:
+    """Top-1 accuracy on ImageNet's validation images in percent, as torchvision reports it."""
+    if weights.source != "torchvision":
+        return None
+    return float(_entry(weights).meta["_metrics"][_DATASET]["acc@1"])
+
+
+def _usable(entry: Any) -> bool:
+    """Detectors learn from other data, and quantised networks (with a `backend`) have other tensors."""
+    return _DATASET in entry.meta["_metrics"] and "backend" not in entry.meta
+
+
+def _entry(weights: Weights) -> Any:
+    """The member of torchvision's enum."""
+    with suppress(ValueError, KeyError):  # an identity from a link, or of another torchvision
+        entry = torchvision.models.get_weight(weights.identity)
+        if weights.source == "torchvision" and _usable(entry):
+            return entry
+    raise WeightsError(f"torchvision has no weights named {clean(weights.identity)}; choose others.")
+
+
+def _url(weights: Weights) -> str:
+    return str(_entry(weights).url)
+
+
+def download(weights: Weights, progress: Progress | None = None, timeout: float = 10) -> Path:
+    """The file in torch's own cache, where torchvision finds it too; fetched if it is not there.
+
+    `timeout` in seconds of silence. May run in several threads and processes at once: each writes a file of
+    its own, and the last rename wins. Raises WeightsError.
+    """
+    url = urlsplit(_url(weights))
+    path = Path(torch.hub.get_dir(), "checkpoints", PurePosixPath(url.path).name)
+    if path.exists():
+        return path
+    partial = path.with_name(f"{path.name}.{uuid4().hex}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _fetch(url.geturl(), partial, progress, timeout)
+        # The name ends in the first digits of the hash. A name without them never matches: no unchecked file.
+        with partial.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if not digest.startswith(path.stem.rpartition("-")[2]):
+            raise OSError("the file that came is not the one torchvision published")
+        os.replace(partial, path)
+    except (OSError, HTTPException) as error:
+        model = weights.identity.split("_Weights.")[0].lower()
+        failed = f"ImageNet weights for {model} could not be downloaded"
+        reason = _reason(error, url.netloc, timeout)
+        raise WeightsError(f"{failed} ({reason}); the network keeps fresh weights.") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return path
+
+
+def _fetch(url: str, to: Path, progress: Progress | None, timeout: float) -> None:
+    """The bytes of `url` in the new file `to`; OSError or HTTPException if they do not all arrive."""
+    # As torch.hub does: an ordinary file, not tempfile's, which other users of a shared cache could not read.
+    request = Request(url, headers={"User-Agent": "torch.hub"})
+    with urlopen(request, timeout=timeout) as response, to.open("xb") as file:
+        total, done = response.length or 0, 0
+        while chunk := response.read(_CHUNK):
+            file.write(chunk)
+            done += len(chunk)
+            if progress:
+                progress(done, total)
+    if done < total:
+        raise OSError(f"it broke off after {done} of {total} bytes")
+
+
+def _reason(error: Exception, host: str, timeout: float) -> str:
+    """Why a download failed, in a few words."""
+    if isinstance(error, HTTPError):
+        error.close()
+        return f"{host} answered {error.code}"
+    cause = error.reason if isinstance(error, URLError) else error
+    if isinstance(cause, TimeoutError):
+        return f"{host} was silent for {timeout:g} s"
+    if isinstance(error, URLError | ConnectionError | HTTPException):
+        return f"no connection to {host}"
+    return clean(getattr(cause, "strerror", None) or str(cause))
+
+
+# --- files, and whether they fit
+
+
+def read_torchvision(path: Path, name: str, expected: StateDict) -> dict[str, torch.Tensor]:
+    """The state dict in a file from `download`, with the names of `expected`; `name` is shown in messages.
+
+    Some of these files are older than torch's zip format. torch itself reads them, since their hash is
+    torchvision's. Raises WeightsError for a damaged file and for a network that is not quite torchvision's.
+    """
+    try:
+        found = dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # a damaged file can fail anywhere in torch.load
+        raise WeightsError(f"{path} cannot be read; delete it to download it again.") from error
+    return _fit(found, expected, name)
+
+
+def read_checkpoint(data: bytes, name: str, expected: StateDict) -> dict[str, torch.Tensor]:
+    """The state dict in an uploaded file: safetensors, or what torch.save has written since torch 1.6.
+
+    `expected` is the network's state dict, on any device: names, shapes and dtypes are read, values are not.
+    The result has its names, order and dtypes, on the CPU. The file may be {"state_dict": ...} or
+    {"model": ...}, from DataParallel, of another float precision, and without `num_batches_tracked`. Takes
+    little more memory beyond `data` than the result. Raises WeightsError, and nothing else.
+    """
+    shown = _shown(name)
+    try:
+        return _fit(contents(data, len(expected)), expected, shown)
+    except WeightsError:
+        raise
+    except Refused as refusal:
+        raise WeightsError(f"{shown} {refusal}; {_SAVE_AGAIN}.") from None
+    except Exception as error:  # a damaged file can fail anywhere in zipfile, json, pickletools
+        raise WeightsError(f"{shown} is damaged ({type(error).__name__}); {_SAVE_AGAIN}.") from error
+
+
+def load(network: torch.nn.Module, state: StateDict) -> None:
+    """Puts `state` into `network`, in place; if it does not fit, WeightsError and an unchanged network."""
+    problems = _mismatches(state, network.state_dict())
+    if problems:
+        raise _misfit("the state dict", problems)
+    network.load_state_dict(state, strict=True)
+
+
+def save_safetensors(network: torch.nn.Module) -> bytes:
+    """The network's state dict as a safetensors file, which `read_checkpoint` and other programs read."""
+    # copies: the format refuses tensors that share memory
+    copies = {key: value.to("cpu", copy=True).contiguous() for key, value in network.state_dict().items()}
+    return safetensors.torch.save(copies, metadata={"format": "pt"})
+
+
+def _shown(name: str) -> str:
+    """A file's name without its folders, in one printable line."""
+    return clean(PurePosixPath(name.replace("\\", "/")).name) or "the file"
+
+
+def _fit(found: Mapping[str, object], expected: StateDict, name: str) -> dict[str, torch.Tensor]:
+    """`found` as the state dict `expected`: all is compared before the first tensor is made."""
+    # Files from before torch 0.4.1 lack these counters, which only a norm with momentum=None ever reads.
+    counters = {
+        key: torch.zeros(need.shape, dtype=need.dtype)
+        for key, need in expected.items()
+        if key.endswith("num_batches_tracked")
+    }
+    named = {**counters, **_renamed(found, expected, name)}
+    problems = _mismatches(named, expected)
+    if problems:
+        raise _misfit(name, problems)
+    return {key: _tensor(key, named[key], need.dtype, name) for key, need in expected.items()}
+
+
+def _renamed(found: Mapping[str, object], expected: StateDict, name: str) -> dict[str, object]:
+    """The state dict in a training checkpoint, without DataParallel's prefix, in DenseNet's present names."""
+    inner = (found.get(key) for key in ("state_dict", "model"))
+    state = next((value for value in inner if isinstance(value, Mapping)), found)
+    renamed: dict[str, object] = {}
+    for key, value in state.items():
+        new = key if key in expected else _OLD_DENSENET.sub(r"\1\2", key.removeprefix("module."))
+        if new in renamed:
+            raise WeightsError(f"{name} has {clean(new)} under an old and a new name; {_SAVE_AGAIN}.")
+        renamed[new] = value
+    return renamed
+
+
+def _misfit(name: str, problems: list[str]) -> WeightsError:
+    more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+    difference = f"{name} does not fit the network ({problems[0]}{more})"
+    return WeightsError(f"{difference}; choose the network it was saved from.", problems)
+
+
+def _mismatches(found: Mapping[str, object], expected: StateDict) -> list[str]:
+    """One line a difference: first shapes and dtypes, then what is missing, then what is unexpected."""
+    shared = (key for key in expected if key in found)
+    lines = [line for key in shared if (line := _mismatch(key, found[key], expected[key]))]
+    lines += [f"missing: {key}" for key in expected if key not in found]
+    return lines + [f"unexpected: {clean(key)}" for key in found if key not in expected]
+
+
+def _mismatch(key: str, value: object, need: torch.Tensor) -> str | None:
+    has, wants = "no tensor", str(tuple(need.shape))
+    if isinstance(value, Stored | torch.Tensor):
+        has = clean(str(tuple(value.shape)))
+        if has == wants and not _castable(value.dtype, need.dtype):
+            has, wants = f"{value.dtype} values", str(need.dtype)
+    return f"{key}: file has {has}, network needs {wants}" if has != wants else None
+
+
+def _castable(dtype: torch.dtype, to: torch.dtype) -> bool:
+    """Floats of any width serve as floats, integers as integers; other changes are not just of precision."""
+    if dtype.is_complex or to.is_complex or torch.bool in (dtype, to):
+        return dtype == to
+    return dtype.is_floating_point == to.is_floating_point
+
+
+def _tensor(key: str, value: object, dtype: torch.dtype, name: str) -> torch.Tensor:
+    assert isinstance(value, Stored | torch.Tensor)  # as `_mismatches` has found
+    tensor = value.tensor() if isinstance(value, Stored) else value.detach()
+    tensor = tensor.to("cpu", dtype).contiguous()
+    if dtype.is_floating_point and not bool(tensor.isfinite().all()):
+        raise WeightsError(f"{name} has NaN or infinity in {key}; use weights that have not diverged.")
+    return tensor

@@ -1,0 +1,5 @@
+"""What does each layer see in my image?"""
+
+import streamlit as st
+
+st.title("Feature maps")
