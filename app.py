@@ -9,7 +9,9 @@ from explorer.families import ConfigError
 from explorer.images import PictureError
 from explorer.weights import WeightsError
 
-st.set_page_config(page_icon=":material/account_tree:", layout="wide", initial_sidebar_state="expanded")
+st.set_page_config(page_icon="docs/icon.svg", layout="wide", initial_sidebar_state=330)
+# the default margins leave a third of a laptop's screen blank
+st.html("<style>.stMainBlockContainer { padding: 3rem 3rem 4rem; }</style>")
 warm_up()
 
 page = st.navigation(

@@ -15,8 +15,8 @@ from explorer.families import (
     depth_label,
     describe,
     family_of,
-    known_as,
     knobs,
+    known_as,
 )
 
 state = st.session_state
@@ -35,6 +35,7 @@ def network_form() -> None:
         on_change=_choose_family,
         help="What joins the layers: sums (ResNet), concatenation (DenseNet), or both ways (CliqueNet).",
         width="stretch",
+        wrap=False,
     )
     _set("preset", session.choice().origin)
     st.selectbox(
@@ -63,7 +64,7 @@ def network_form() -> None:
 
 
 def _choose_family() -> None:
-    session.choose(next(iter(FAMILIES[state.family].presets)) if state.family != "resnet" else "resnet50")
+    session.choose(next(iter(FAMILIES[state.family].presets)))
 
 
 def _identity() -> None:
@@ -104,6 +105,7 @@ def _set(key: str, value: Any) -> None:
 
 
 def _draw(knob: Knob, config: Config) -> None:
+    lists = [name for name in config.MAIN if isinstance(getattr(config, name), tuple)]
     value = getattr(config, knob.name)
     key = f"{config.family}.{knob.name}"
 
@@ -111,10 +113,10 @@ def _draw(knob: Knob, config: Config) -> None:
         session.change(**{knob.name: state[key]})
 
     if knob.kind == "list":
-        _draw_list(knob, value, key)
+        _draw_list(knob, value, key, counted=knob.name == lists[0])
         return
     _set(key, value)
-    shared: dict[str, Any] = {"key": key, "on_change": changed, "help": f"{knob.help[:1].upper()}{knob.help[1:]}."}
+    shared: dict[str, Any] = {"key": key, "on_change": changed, "help": _sentence(knob.help)}
     label = f"{knob.title} ({knob.unit})" if knob.unit else knob.title
     if knob.kind == "switch":
         st.toggle(label, **shared)
@@ -128,8 +130,8 @@ def _draw(knob: Knob, config: Config) -> None:
         _slider(label, knob, value, shared)
 
 
-def _draw_list(knob: Knob, values: tuple[int, ...], key: str) -> None:
-    """One slider an entry, and how many entries there are."""
+def _draw_list(knob: Knob, values: tuple[int, ...], key: str, counted: bool) -> None:
+    """One slider an entry; with `counted`, also how many entries there are, in this list and its companions."""
 
     def changed() -> None:
         session.change(**{knob.name: tuple(state[f"{key}.{i}"] for i in range(len(values)))})
@@ -138,20 +140,25 @@ def _draw_list(knob: Knob, values: tuple[int, ...], key: str) -> None:
         count = state[f"{key}.count"]
         session.change(**{knob.name: (values + values[-1:] * count)[:count]})
 
-    least, most = knob.length or (len(values), len(values))
-    _set(f"{key}.count", len(values))
-    st.segmented_control(
-        f"{knob.title}: in how many stages",
-        range(least, most + 1),
-        key=f"{key}.count",
-        required=True,
-        on_change=resized,
-        width="stretch",
-        help=f"{knob.help[:1].upper()}{knob.help[1:]}.",
-    )
+    if counted and knob.length:
+        _set(f"{key}.count", len(values))
+        st.segmented_control(
+            "Stages",
+            range(knob.length[0], knob.length[1] + 1),
+            key=f"{key}.count",
+            required=True,
+            on_change=resized,
+            width="stretch",
+            help="Between two of them the image is halved.",
+        )
     for i, value in enumerate(values):
         _set(f"{key}.{i}", value)
-        _slider(f"{knob.title}, stage {i + 1}", knob, value, {"key": f"{key}.{i}", "on_change": changed})
+        shared = {"key": f"{key}.{i}", "on_change": changed, "help": _sentence(knob.help) if i == 0 else None}
+        _slider(f"{knob.title}, stage {i + 1}", knob, value, shared)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _slider(label: str, knob: Knob, value: float, shared: dict[str, Any]) -> None:

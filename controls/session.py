@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from explorer import devices, links, weights
-from explorer.families import Config, ConfigError, plan
+from explorer.families import PRESETS, Config, ConfigError, known_as, plan
 from explorer.links import Choice
 from explorer.plan import Plan
 from explorer.weights import Weights
@@ -62,6 +62,12 @@ def chosen_weights() -> Weights:
     return wanted
 
 
+def offered() -> tuple[Weights, ...]:
+    """The ImageNet weights that torchvision has for this network, best first, at any input size."""
+    name = known_as(config().adapt(input_size=PRESETS[links.DEFAULT].input_size))
+    return weights.torchvision_weights(name) if name else ()
+
+
 def use(wanted: Weights) -> None:
     state.weights = wanted
 
@@ -110,7 +116,7 @@ MOST_SEED = 2**31 - 1
 
 def _weights_of(params: Mapping[str, str]) -> Weights:
     if "weights" in params:
-        for offered in weights.offered(config()):
+        for offered in offered():
             if offered.identity == params["weights"]:
                 return offered
         problems().append(f"The link names weights {params['weights'][:60]!r} that are not for this network.")

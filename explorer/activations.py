@@ -39,17 +39,11 @@ def answers(logits: NDArray[np.float32], most: int = 5) -> list[Answer]:
 
 
 def stage_ends(plan: Plan) -> dict[str, Op]:
-    """Stage -> the operation whose output the rest of the network reads; spatial stages only."""
-    ends: dict[str, Op] = {}
-    for op in plan.ops[1:]:
-        if op.stage != "head" and min(op.shape[1:]) > 1 and not _aside(op):
-            ends[op.stage] = op
-    return ends
-
-
-def _aside(op: Op) -> bool:
-    """A block's own way to the classifier, which its successor does not read."""
-    return op.block == "feature"
+    """Stage -> its last feature map that another stage reads, or its last one if none does."""
+    stage_of = {op.name: op.stage for op in plan.ops}
+    read = {name for op in plan.ops for name in op.inputs if stage_of[name] != op.stage}
+    maps = [op for op in plan.ops[1:] if op.stage != "head" and min(op.shape[1:]) > 1]
+    return {op.stage: op for op in maps} | {op.stage: op for op in maps if op.name in read}
 
 
 class Channels(NamedTuple):

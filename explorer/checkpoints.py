@@ -299,11 +299,14 @@ def _of(kind: Any, value: Any) -> Any:
 
 
 def _storage(identifier: object, record: Callable[[str], memoryview]) -> _Storage:
-    """From ("storage", type, key, device it was on, number of values); the record's size is what counts."""
-    kind, storage, key, _, _ = _of(tuple, identifier)
+    """From ("storage", type, key, device it was on, number of values)."""
+    kind, storage, key, _, count = _of(tuple, identifier)
     if kind != "storage" or _of(_Global, storage).name not in _STORAGES:
         raise ValueError("a reference to something else than a storage")
-    return _Storage(_STORAGES[storage.name], record(f"data/{_of(str, key)}"))
+    dtype, raw = _STORAGES[storage.name], record(f"data/{_of(str, key)}")
+    if _of(int, count) * dtype.itemsize != len(raw):
+        raise Refused("has a record of another size than its table of contents says")
+    return _Storage(dtype, raw)
 
 
 def _described(function: str, arguments: tuple[Any, ...]) -> object:

@@ -42,7 +42,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601-2, by which Pillow makes grey of colour
 
-Sieved = tuple[bytes, int]  # the file without what the picture does not need; EXIF orientation 1..8
+_Sieved = tuple[bytes, int]  # the file without what the picture does not need; EXIF orientation 1..8
 
 
 class PictureError(ValueError):
@@ -143,7 +143,7 @@ def _format(data: bytes) -> str:
 # ---- sieves: what Pillow gets to see ----
 
 
-def _sieve_png(data: bytes) -> Sieved:
+def _sieve_png(data: bytes) -> _Sieved:
     """Header, palette, transparency and data. Of an APNG that is its first, or default, picture."""
     kept, orientation, at = [data[:8]], 1, 8
     depth, colour = data[24], data[25]
@@ -171,9 +171,9 @@ def _png_chunk(kind: bytes, payload: bytes) -> bytes:
 def _png_key(key: bytes, depth: int, colour: int) -> bytes:
     """The colour that means transparent, scaled as Pillow scales the pixels (but not the key) to 8 bits."""
     if colour == 0 and depth in {2, 4}:
-        return struct.pack(">H", struct.unpack(">H", key)[0] * 255 // (2**depth - 1))
+        return struct.pack(">H", struct.unpack_from(">H", key)[0] * 255 // (2**depth - 1))
     if colour == 2 and depth == 16:
-        return struct.pack(">3H", *(value >> 8 for value in struct.unpack(">3H", key)))
+        return struct.pack(">3H", *(value >> 8 for value in struct.unpack_from(">3H", key)))
     return key
 
 
@@ -182,7 +182,7 @@ _JPEG_KEPT = {*range(0xC0, 0xD0), 0xDB, 0xDD}
 _JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")  # FF00 and restarts are part of the data
 
 
-def _sieve_jpeg(data: bytes) -> Sieved:
+def _sieve_jpeg(data: bytes) -> _Sieved:
     """Tables, frame header, and the JFIF and Adobe marks that tell the colour space; the scans untouched."""
     kept, orientation, at, first_scan, scans = [data[:2]], 1, 2, len(data), 0
     for _ in range(MOST_PARTS):
@@ -206,7 +206,7 @@ def _sieve_jpeg(data: bytes) -> Sieved:
     raise _Refusal(_DAMAGED)
 
 
-def _sieve_webp(data: bytes) -> Sieved:
+def _sieve_webp(data: bytes) -> _Sieved:
     """The picture's own chunks; of an animation the first frame. Opening already allocates the canvas."""
     kept: list[bytes] = []
     orientation, at = 1, 12
@@ -242,15 +242,15 @@ def _webp_size(chunk: bytes) -> tuple[int, int]:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _sieve_bmp(data: bytes) -> Sieved:
+def _sieve_bmp(data: bytes) -> _Sieved:
     """As it is: a BMP has no metadata that is parsed."""
     return data, 1
 
 
-def _sieve_gif(data: bytes) -> Sieved:
+def _sieve_gif(data: bytes) -> _Sieved:
     """The screen, its palette, and the file from the first frame on, whose rest Pillow does not read."""
     width, height, flags = struct.unpack_from("<2HB", data, 6)
-    at = after_screen = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    at = after_screen = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
     control = b""
     while True:
         if data[at] == 0x2C:
@@ -279,7 +279,7 @@ _TIFF_CODECS = {1, 2, 3, 4, 5, 7, 8, 32773, 32946}  # none, CCITT, LZW, JPEG, de
 _TIFF_ORIENTATION = 274
 
 
-def _sieve_tiff(data: bytes) -> Sieved:
+def _sieve_tiff(data: bytes) -> _Sieved:
     """The first page, its directory rewritten in its place: behind the file it would pass for lost pixels.
 
     Pillow and libtiff each read the directory; where every tag comes once and is plain they cannot differ.
@@ -360,7 +360,7 @@ _STARTS = {
     "TIFF": rb"II\*\0|MM\0\*",
     "GIF": rb"GIF8[79]a",
 }
-_SIEVES: Mapping[str, Callable[[bytes], Sieved]] = {
+_SIEVES: Mapping[str, Callable[[bytes], _Sieved]] = {
     "PNG": _sieve_png,
     "JPEG": _sieve_jpeg,
     "WEBP": _sieve_webp,
@@ -372,7 +372,7 @@ _SIEVES: Mapping[str, Callable[[bytes], Sieved]] = {
 
 # ---- decoded pixels: any mode, any depth, to small RGB ----
 
-Levels = tuple[float, float] | None  # the values of black and white in deep grey; None for 8-bit modes
+_Levels = tuple[float, float] | None  # the values of black and white in deep grey; None for 8-bit modes
 
 
 def _shrunk(image: ImageFile.ImageFile) -> Image.Image:
@@ -407,7 +407,7 @@ def _blocks(image: Image.Image, step_x: int = 1, step_y: int = 1) -> Iterator[tu
             yield left, top, image.crop((left, top, right, bottom))
 
 
-def _levels(image: Image.Image) -> Levels:
+def _levels(image: Image.Image) -> _Levels:
     """Which values are black and white, where Pillow's convert() would clip at 255."""
     if image.mode not in {"I", "F"} and not image.mode.startswith("I;16"):
         return None
@@ -432,7 +432,7 @@ def _extremes(image: Image.Image) -> tuple[float, float]:
     return (least, largest) if least <= largest else (0.0, 0.0)
 
 
-def _rgb(block: Image.Image, levels: Levels) -> Image.Image:
+def _rgb(block: Image.Image, levels: _Levels) -> Image.Image:
     """RGB of a block in any of Pillow's modes, on white where it is transparent."""
     if levels is not None:
         return _from_deep_grey(block, *levels).convert("RGB")
@@ -537,8 +537,11 @@ def standard_preparation(size: int, channels: Literal[1, 3] = 3) -> Preparation:
     resize = size if size <= 64 else round(size * 256 / 224)
     if channels == 3:
         return Preparation(size, resize, IMAGENET_MEAN, IMAGENET_STD)
-    mean, std = (sum(map(float.__mul__, LUMINANCE, v)) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    return Preparation(size, resize, (mean,), (std,))
+    return Preparation(size, resize, (_luminance(IMAGENET_MEAN),), (_luminance(IMAGENET_STD),))
+
+
+def _luminance(colour: tuple[float, float, float]) -> float:
+    return sum(weight * value for weight, value in zip(LUMINANCE, colour, strict=True))
 
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -586,5 +589,6 @@ def to_tensor(seen: list[np.ndarray], preparation: Preparation) -> torch.Tensor:
     if not seen:
         raise ValueError("no pictures: give at least one")
     values = torch.from_numpy(np.stack(seen)).permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(255)
-    mean, std = torch.tensor(preparation.mean), torch.tensor(preparation.std)
-    return values.sub_(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
+    mean = torch.tensor(preparation.mean, dtype=torch.float32).view(-1, 1, 1)
+    std = torch.tensor(preparation.std, dtype=torch.float32).view(-1, 1, 1)
+    return values.sub_(mean).div_(std)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from explorer.families import PRESETS, Config, ConfigError, describe, knobs
 
-DEFAULT = "resnet50"
+DEFAULT = "resnet18"
 
 
 class Choice(NamedTuple):

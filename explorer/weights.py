@@ -24,7 +24,6 @@ import torch
 import torchvision.models
 
 from explorer.checkpoints import Refused, Stored, clean, contents
-from explorer.families import PRESETS, Config, known_as
 
 _SAVE_AGAIN = 'save the weights again with torch.save(network.state_dict(), "model.pt")'
 _DATASET = "ImageNet-1K"
@@ -104,21 +103,11 @@ def uploaded(data: bytes, name: str) -> Weights:
 def torchvision_weights(model_name: str) -> tuple[Weights, ...]:
     """All ImageNet weights that torchvision has for its model of this name, best first; () if none."""
     try:
-        offered = torchvision.models.get_model_weights(model_name)
+        entries = torchvision.models.get_model_weights(model_name)
     except ValueError:
         return ()
-    best_first = sorted(offered, key=lambda entry: entry is not offered.DEFAULT)
-    return tuple(
-        Weights("torchvision", str(entry), f"ImageNet ({entry.name})")
-        for entry in best_first
-        if _usable(entry)
-    )
-
-
-def offered(config: Config) -> tuple[Weights, ...]:
-    """The ImageNet weights that torchvision has for this network, best first; at any input size. () if none."""
-    name = known_as(config.adapt(input_size=PRESETS["resnet50"].input_size))
-    return torchvision_weights(name) if name else ()
+    usable = sorted(filter(_usable, entries), key=lambda entry: entry is not entries.DEFAULT)
+    return tuple(Weights("torchvision", str(entry), f"ImageNet ({entry.name})") for entry in usable)
 
 
 def categories(weights: Weights) -> tuple[str, ...]:

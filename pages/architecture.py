@@ -18,7 +18,10 @@ family, here, there = family_of(config), plan(config), plan(PRESETS[origin])
 known = known_as(config)
 
 st.title(TITLES[known] if known else f"{family.title} of your own")
-st.caption(f"For {config.channels}×{config.input_size}×{config.input_size} images and {config.classes:,} classes.")
+st.caption(
+    f"For {config.channels}×{config.input_size}×{config.input_size} images and {config.classes:,} classes."
+    + ("" if config == PRESETS[origin] else f" Arrows: the difference to {TITLES[origin]}, from which it started.")
+)
 
 st.session_state.setdefault("batch", 1)
 batch = st.session_state.batch
@@ -27,13 +30,12 @@ now, before = costs.summary(here, batch), costs.summary(there, batch)
 
 def cell(label: str, value: str, exact: str, change: float = 0, text: Callable[[float], str] = number, help: str = "") -> None:
     """One figure: short, its difference to the preset, and to the last digit."""
-    with st.container(border=True, gap=None):
+    with st.container(border=True, gap=None, height="stretch"):
         st.metric(
             label,
             value,
             f"{'+' if change > 0 else ''}{text(change)}" if change else None,
             delta_color="inverse",
-            delta_description=f"to {TITLES[origin]}" if change else None,
             help=help or None,
         )
         st.caption(exact)
@@ -62,18 +64,18 @@ with second[0]:
     )  # fmt: skip
 with second[1]:
     cell(
-        "Activations", size(now.activation_bytes), f"{now.activation_bytes:,} bytes, one image",
+        "Activations", size(now.activation_bytes), f"{now.activation_bytes:,} bytes",
         now.activation_bytes - before.activation_bytes, size, help="All outputs of all operations, float32.",
     )  # fmt: skip
 with second[2]:
     cell(
-        "Forward, peak", size(now.forward_bytes), f"batch of {batch}, weights included",
+        "Forward, peak", size(now.forward_bytes), f"batch of {batch}, estimated",
         now.forward_bytes - before.forward_bytes, size,
         help="The most memory alive at once, each tensor freed after its last use. Estimated; scratch space not counted.",
     )  # fmt: skip
 with second[3]:
     cell(
-        "Training step, peak", size(now.training_bytes), f"batch of {batch}, SGD with momentum",
+        "Training step, peak", size(now.training_bytes), f"batch of {batch}, estimated",
         now.training_bytes - before.training_bytes, size,
         help="Weights, gradients, momentum, and what autograd keeps for the backward pass. Estimated.",
     )  # fmt: skip
@@ -96,30 +98,31 @@ rows = pd.DataFrame(costs.table(here, level))
 if wanted:
     hit = rows[["name", "kind", "input", "output"]].apply(lambda c: c.str.contains(wanted, case=False, regex=False))
     rows = rows[hit.any(axis=1)]
-shares = rows.assign(params_share=100 * rows.params_share, macs_share=100 * rows.macs_share)
+operations = level == "operation"
 event = st.dataframe(
-    shares,
+    rows.assign(
+        shape=rows.input + " → " + rows.output,
+        params_share=100 * rows.params_share,
+        macs_share=100 * rows.macs_share,
+    ),
     hide_index=True,
-    height=min(560, 38 + 35 * len(rows)),
-    column_order=["name", "kind", "input", "output", "params", "params_share", "macs", "macs_share", "activation_bytes", "receptive_field"],
+    height=min(560, 38 + 35 * max(1, len(rows))),
+    column_order=["name", "kind", "shape", "params", "params_share", "macs", "macs_share", "receptive_field"],
     column_config={
-        "name": st.column_config.TextColumn("Name", width="medium", pinned=True),
-        "kind": st.column_config.TextColumn("Kind" if level == "operation" else "Inside", width="small"),
-        "input": st.column_config.TextColumn("In", width="small"),
-        "output": st.column_config.TextColumn("Out", width="small"),
-        "params": st.column_config.NumberColumn("Params", format="localized"),
-        "params_share": st.column_config.ProgressColumn("of all", format="%.1f %%", min_value=0, max_value=100, width="small"),
-        "macs": st.column_config.NumberColumn("MACs", format="localized"),
-        "macs_share": st.column_config.ProgressColumn("of all", format="%.1f %%", min_value=0, max_value=100, width="small"),
-        "activation_bytes": st.column_config.NumberColumn("Activations", format="bytes"),
-        "receptive_field": st.column_config.NumberColumn("Sees px", help="receptive field, pixels of the input"),
+        "name": st.column_config.TextColumn("Name", width=190 if operations else 105, pinned=True),
+        "kind": st.column_config.TextColumn("Kind" if operations else "Inside", width=75 if operations else 130),
+        "shape": st.column_config.TextColumn("In → out, C×H×W", width=175),
+        "params": st.column_config.NumberColumn("Params", format="localized", width=88),
+        "params_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=85),
+        "macs": st.column_config.NumberColumn("MACs", format="localized", width=110),
+        "macs_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=85),
+        "receptive_field": st.column_config.NumberColumn("Sees", format="%d px", width=68, help="Receptive field."),
     },
-    on_select="rerun",
+    on_select="rerun" if operations else "ignore",
     selection_mode="single-row",
     key=f"rows.{level}",
 )
-picked = event.selection.rows
-if picked and level == "operation" and picked[0] < len(rows):
+if operations and (picked := event.selection.rows) and picked[0] < len(rows):
     session.look_at(rows.iloc[picked[0]]["name"])
     session.write_link()
 foot = st.columns([1, 3], vertical_alignment="center")

@@ -1,5 +1,152 @@
 """What does each layer see in my image?"""
 
+import io
+
+import numpy as np
+import pandas as pd
 import streamlit as st
 
+from controls import analysis, networks, pictures, session
+from controls.text import number
+from explorer import activations, weights
+from explorer.activations import Maps
+from explorer.families import family_of
+from explorer.plots import charts, mosaic
+from explorer.plots.colours import paint
+
+GLANCE = 9  # strongest channels of a stage
+BARE = {"displayModeBar": False}
+
+config, plan, family = session.config(), session.current_plan(), family_of(session.config())
+state = st.session_state
+
+
+def answers(logits: Maps, used: weights.Weights, seconds: float) -> None:
+    names = weights.categories(used) or [f"class {i}" for i in range(config.classes)]
+    top = activations.answers(logits)
+    st.dataframe(
+        pd.DataFrame({"answer": [names[a.number] for a in top], "probability": [100 * a.probability for a in top]}),
+        hide_index=True,
+        column_config={
+            "answer": "Its top answers",
+            "probability": st.column_config.ProgressColumn("Probability", format="%.1f %%", max_value=100),
+        },
+    )
+    st.caption(f"Weights: {used.label} · {seconds:.2f} s on {session.device()}")
+    if not used.trained:
+        st.caption(
+            ":material/casino: **Untrained:** the answers are chance; the maps show what the architecture does by "
+            "itself." + (" Its norms have seen no data yet, so values grow with depth." if config.norm == "batch" else "")
+        )
+
+
+def first_glance(maps_of: dict[str, Maps]) -> None:
+    st.subheader("First glance")
+    st.caption(
+        "The end of each stage, from input to classifier. Left its first three principal components as red, green "
+        "and blue, grey being the mean; then its strongest channels, white being zero, on one scale a stage."
+    )
+    for stage, op in ends.items():
+        maps = maps_of[op.name]
+        text, colours, strip = st.columns([2, 1, GLANCE], vertical_alignment="center")
+        best = activations.strongest(maps, GLANCE)
+        reach = mosaic.reaches(maps, each=False)[best]
+        signed = mosaic.is_signed(maps)
+        text.markdown(f"**{stage}**  \n:small[{'×'.join(map(str, op.shape))}]  \n:small[{'±' if signed else '0 to '}{reach[0]:.3g}]")
+        colours.image(mosaic.components_picture(activations.principal_components(maps), 112), width="stretch")
+        strip.image(mosaic.mosaic(maps[best], reach, signed, 1008, GLANCE).picture, width="stretch")
+
+
+def choose_operation() -> str:
+    name = session.operation() or next(reversed(ends.values())).name
+    if state.get("operation.box") != name:
+        state["operation.box"] = name
+    st.selectbox(
+        "Operation",
+        [op.name for op in plan.ops[1:]],
+        format_func=lambda name: f"{name}  ({plan[name].kind}, {'×'.join(map(str, plan[name].shape))})",
+        key="operation.box",
+        on_change=lambda: session.look_at(state["operation.box"]),
+        help="Any operation, in the order in which they run. Type to search.",
+    )
+    return name
+
+
+def one_operation(name: str, maps: Maps, used: weights.Weights) -> None:
+    stats = activations.channels(maps)
+    box = st.columns([4, 2, 2], vertical_alignment="bottom")
+    by = box[0].segmented_control(
+        "Order of channels", ["index", "mean", "variance", "maximum"], default="index", required=True, key="order"
+    )
+    each = box[1].segmented_control(
+        "Scale", ["layer", "channel"], default="layer", required=True, key="scale",
+        help="One for the layer lets channels be compared; one for each shows weak ones too, and makes them look strong.",
+    ) == "channel"  # fmt: skip
+    ranked = activations.order(maps, by)
+    pages = -(-len(ranked) // mosaic.MOST_TILES)
+    page = box[2].number_input(f"Page, of {pages}", 1, pages, key=f"page.{name}") if pages > 1 else 1
+    shown = ranked[(page - 1) * mosaic.MOST_TILES : page * mosaic.MOST_TILES]
+    signed, reach = mosaic.is_signed(maps), mosaic.reaches(maps, each)
+    sheet = mosaic.mosaic(maps[shown], reach[shown], signed)
+    st.caption(
+        f"{len(maps)} channels of {maps.shape[1]}×{maps.shape[2]} · values {number(maps.min())} to {number(maps.max())} · "
+        f"{stats.zeros.mean():.1%} exact zeros · {int(stats.dead.sum())} channels dead on this image · weights: {used.label}"
+    )
+    chart, detail = st.columns([5, 3], gap="medium")
+    with chart:
+        if each:
+            st.caption("Each channel's full colour is its own largest absolute value: hover for the numbers.")
+        else:
+            st.plotly_chart(charts.colour_scale(float(reach.max()), signed), key="scale.bar", config=BARE)
+        event = st.plotly_chart(
+            charts.clickable(sheet, charts.channel_labels(stats, shown), shown.tolist()),
+            on_select="rerun", selection_mode="points", key=f"mosaic.{name}.{by}.{page}", config=BARE,
+        )  # fmt: skip
+    points = event["selection"]["points"]
+    channel = int(points[0]["customdata"]) if points else int(activations.strongest(maps, 1)[0])
+    with detail:
+        st.markdown(f"**Channel {channel}**" + ("" if points else ", the strongest; click another"))
+        opacity = st.slider("Opacity of the map over the image", 0.0, 1.0, 0.7, 0.1, key="opacity")
+        painted = paint(maps[channel], float(reach[channel]), signed)
+        st.image(mosaic.overlay(view, painted, opacity), width="stretch")
+        st.plotly_chart(charts.histogram(maps[channel], family.colour), key="histogram", config=BARE)
+    file = io.BytesIO()
+    np.savez_compressed(file, **{name: maps})
+    with st.container(horizontal=True):
+        st.download_button("Mosaic as PNG", mosaic.png(sheet.picture), f"{name}.png", "image/png", on_click="ignore")
+        st.download_button("Maps as NPZ", file.getvalue(), f"{name}.npz", "application/octet-stream", on_click="ignore")
+
+
+def passes(first_name: str, second_name: str) -> None:
+    """A layer's channels after the first pass, after the second, and what the second changed."""
+    kept = analysis.forward(network, config, used, picture, (first_name, second_name)).maps
+    first, second = kept[first_name], kept[second_name]
+    both = np.stack([first, second, second - first])
+    reach = np.full(len(first), np.abs(both).max())
+    shown = activations.strongest(second - first, mosaic.MOST_TILES)
+    titles = ("After the first pass", "After the second pass", "What the second changed")
+    for column, title, maps in zip(st.columns(3), titles, both, strict=True):
+        column.image(mosaic.mosaic(maps[shown], reach[shown], signed=True, width=500).picture, caption=title, width="stretch")
+    st.plotly_chart(charts.colour_scale(float(reach[0]), signed=True), key="passes.bar", config=BARE)
+
+
 st.title("Feature maps")
+left, middle, right = st.columns([3, 2, 4], gap="medium")
+with left:
+    picture = pictures.chosen_picture()
+network, used = networks.current()
+view = analysis.seen(picture, config, used)
+ends = activations.stage_ends(plan)
+glance = analysis.forward(network, config, used, picture, tuple(op.name for op in ends.values()))
+with middle:
+    st.image(view, caption=f"What the network gets, {config.input_size}×{config.input_size}", width="stretch")
+with right:
+    answers(glance.logits, used, glance.seconds)
+first_glance(glance.maps)
+st.subheader("One operation")
+name = choose_operation()
+one_operation(name, analysis.forward(network, config, used, picture, (name,)).maps[name], used)
+if pairs := {f"{second.stage}, layer {second.block.split()[-1]}": (first.name, second.name) for first, second in family.pairs(plan)}:
+    st.subheader("First pass, second pass")
+    st.caption("The second pass computes each layer anew from all the others. One scale; the channels that it changed most come first.")
+    passes(*pairs[st.selectbox("Layer", list(pairs), key="pair", help="A layer of a clique.")])

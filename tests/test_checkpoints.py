@@ -25,6 +25,7 @@ from explorer.weights import WeightsError, read_checkpoint
 
 Expected = dict[str, torch.Tensor]
 FLOATS = b"ctorch\nFloatStorage\n"
+BYTEARRAY = b"cbuiltins\nbytearray\n"
 REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
 
 
@@ -75,7 +76,7 @@ def state(*entries: bytes) -> bytes:
 
 
 def tensor_file(shape: tuple[int, ...], stride: tuple[int, ...], start: int = 0, record: int = 16) -> bytes:
-    return archive(state(tensor(shape, stride, start)), {"data/0": bytes(record)})
+    return archive(state(tensor(shape, stride, start, record // 4)), {"data/0": bytes(record)})
 
 
 def shared_tuples(depth: int = 60) -> bytes:
@@ -100,12 +101,13 @@ def compressed_values() -> bytes:
 
 def entries(**changes: object) -> dict[str, dict[str, object]]:
     """A good table of two tensors, 24 bytes of values, with changes to the second."""
-    first = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
+    first: dict[str, object] = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
     return {"a": first, "b": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24], **changes}}
 
 
 HUGE = 200_000
 CLAIMS = {"0.weight": {"dtype": "F32", "shape": [HUGE, HUGE], "data_offsets": [0, 4 * HUGE * HUGE]}}
+FOUR_HUNDRED = tensor((400,), (1,), count=400)
 EMPTY = b"\x80\x02}."  # the pickle of {}
 
 # Each with a part of the reason that the user is given.
@@ -113,7 +115,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     # what the 200,000 x 200,000 floats of 1.6 kB would be: 160 GB
     "claimed shape": (lambda: tensor_file((HUGE, HUGE), (HUGE, 1), record=1600), "too few bytes"),
     "claimed by stride 0": (lambda: tensor_file((HUGE, HUGE), (0, 0)), "does not fit the network"),
-    "claimed storage": (lambda: tensor_file((400,), (1,)), "too few bytes"),
+    "claimed storage": (lambda: archive(state(FOUR_HUNDRED), {"data/0": bytes(16)}), "another size"),
+    "beyond its storage": (lambda: tensor_file((5,), (1,)), "too few bytes"),
     "start beyond": (lambda: tensor_file((1,), (1,), start=4), "too few bytes"),
     "start before": (lambda: tensor_file((1,), (1,), start=-1), "is damaged"),
     "negative stride": (lambda: tensor_file((2,), (-1,), start=1), "is damaged"),
@@ -129,7 +132,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "deep tuple, a value": (lambda: archive(state(b")" + b"\x85" * 70_000)), "does not fit"),
     "shared tuples": (lambda: archive(shared_tuples()), "is damaged"),
     "colliding keys": (lambda: archive(colliding_keys()), "does not fit"),
-    "bytearray": (lambda: archive(state(b"cbuiltins\nbytearray\n" + number(2**31 - 1) + b"\x85R")), "builtins"),
+    "bytearray": (lambda: archive(state(BYTEARRAY + number(2**31 - 1) + b"\x85R")), "(builtins.bytearray)"),
     "memo at 2**31": (lambda: archive(b"\x80\x02}r\xff\xff\xff\x7f."), "does not fit"),
     "text of 4 GB": (lambda: archive(b"\x80\x02X\xff\xff\xff\xff."), "is damaged"),
     "integer of 2 GB": (lambda: archive(b"\x80\x02\x8b\xff\xff\xff\x7f."), "is damaged"),
@@ -244,7 +247,7 @@ GOOD = {f"layer{i}.weight": torch.ones(1_000_000) for i in range(6)}  # 23 MiB
 def put(folder: Path, need: Expected, files: Iterable[bytes]) -> list[Path]:
     folder.mkdir()
     torch.save(need, folder / "need.pt")
-    paths = []
+    paths: list[Path] = []
     for data in files:
         paths.append(folder / f"{len(paths)}.bin")
         paths[-1].write_bytes(data)
@@ -359,6 +362,13 @@ def test_damaged_zip_files() -> None:
     read, refused = outcomes(damaged(data, directory, 400), need)
     assert read + refused == 400
     assert refused > 300  # a checksum finds it
+
+
+def test_one_flipped_bit_among_the_values_is_found() -> None:
+    need = expected()
+    data = bytearray(saved(need))
+    data[data.index(need["3.weight"].numpy().tobytes())] ^= 1
+    assert "a checksum is wrong" in refusal(bytes(data), need)
 
 
 def test_damaged_pickles_in_sound_zip_files() -> None:

@@ -300,13 +300,7 @@ def test_a_network_without_steps_is_one_without_second_pass():
         ("first", "first"),
         ("second", "first"),
         ("second", "second"),
-        pytest.param(
-            "first",
-            "second",
-            marks=pytest.mark.xfail(
-                strict=True, reason="the last block's second pass is written and counted, though nothing reads it"
-            ),
-        ),
+        ("first", "second"),
     ],
 )
 def test_every_operation_leads_to_the_logits(feature, transit):

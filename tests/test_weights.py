@@ -88,7 +88,8 @@ def test_only_weights_of_networks_like_ours_are_offered() -> None:
         assert torchvision_weights(name) == ()
     fresh = weights.fresh(0)
     assert weights.categories(fresh) == ()
-    assert weights.preprocessing(fresh) is weights.published_accuracy(fresh) is None
+    assert weights.preprocessing(fresh) is None
+    assert weights.published_accuracy(fresh) is None
     for identity in ("ResNet50_Weights.V9", "FCN_ResNet50_Weights.DEFAULT", "os.system", "nonsense", ""):
         with pytest.raises(WeightsError, match="torchvision has no weights named"):
             weights.categories(Weights("torchvision", identity, ""))
@@ -152,10 +153,10 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     made.stop()
 
 
-def failure(server: Server, **options: float) -> str:
+def failure(server: Server, timeout: float = 10) -> str:
     """The sentence of a download that fails and leaves nothing behind."""
     with pytest.raises(WeightsError) as caught:
-        weights.download(RESNET, **options)
+        weights.download(RESNET, timeout=timeout)
     assert server.files == []
     sentence = str(caught.value)
     assert sentence.startswith("ImageNet weights for resnet50 could not be downloaded (")
@@ -207,7 +208,10 @@ def test_no_server_and_no_such_host(server: Server, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_server_that_speaks_no_http(server: Server) -> None:
-    server.answer = lambda handler: handler.wfile.write(b"SSH-2.0-OpenSSH\r\n")
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"SSH-2.0-OpenSSH\r\n")
+
+    server.answer = answer
     assert "no connection to 127.0.0.1" in failure(server)
 
 

@@ -94,14 +94,8 @@ class CliqueNetConfig(Config):
         self.refuse_too_small(self.stem_halvings + len(self.layers) - 1, f"the stem and {len(self.layers)} blocks")
         return self
 
-    @property
-    def second_pass(self) -> bool:
-        return "second" in (self.block_feature, self.transit)
-
     def steps(self, layers: int) -> int:
-        """How many of a block's layers the second pass recomputes."""
-        if not self.second_pass:
-            return 0
+        """How many of a block's layers the second pass recomputes, where it is run."""
         return layers if self.second_pass_steps < 0 else min(layers, self.second_pass_steps)
 
 
@@ -115,18 +109,27 @@ def write(net: Recorder, cfg: CliqueNetConfig) -> None:
     features = []
     for b, (k, layers) in enumerate(zip(cfg.widths, cfg.layers, strict=True), start=1):
         with net.stage(f"block {b}", f"block{b}."):
-            first, second = clique(net, x, k, layers, cfg)
+            # what nothing reads is not computed: the last block has no transition
+            read = cfg.block_feature == "second" or (cfg.transit == "second" and b < len(cfg.layers))
+            first, second = clique(net, x, k, layers, cfg.steps(layers) if read else 0, cfg)
             features.append(block_feature(net, x, first if cfg.block_feature == "first" else second, cfg))
+            if b < len(cfg.layers):
+                x = net.concat("concat", first if cfg.transit == "first" else second)
         if b < len(cfg.layers):
             with net.stage(f"transition {b}", f"transition{b}."):
-                x = transition(net, first if cfg.transit == "first" else second, cfg)
+                x = transition(net, x, cfg)
     with net.stage("head"):
         net.linear("classifier", net.concat("concat", features), cfg.classes)
 
 
-def clique(net: Recorder, x0: Op, k: int, layers: int, cfg: CliqueNetConfig) -> tuple[list[Op], list[Op]]:
-    """Both passes over a block: ((C, H, W), L layers of k channels) -> the X_j after each, (k, H, W) each."""
-    c0, steps, size = x0.shape[0], cfg.steps(layers), 1 if cfg.bottleneck else 3
+def clique(
+    net: Recorder, x0: Op, k: int, layers: int, steps: int, cfg: CliqueNetConfig
+) -> tuple[list[Op], list[Op]]:
+    """Both passes over a block: ((C, H, W), L layers of k channels) -> the X_j after each, (k, H, W) each.
+
+    The second pass recomputes the first `steps` layers.
+    """
+    c0, size = x0.shape[0], 1 if cfg.bottleneck else 3
     first: list[Op] = []
     kernels = []
     for j in range(layers):
@@ -164,9 +167,8 @@ def block_feature(net: Recorder, x0: Op, passed: list[Op], cfg: CliqueNetConfig)
         return net.global_pool("pool", net.activation("relu", net.norm("norm", x)))
 
 
-def transition(net: Recorder, passed: list[Op], cfg: CliqueNetConfig) -> Op:
+def transition(net: Recorder, x: Op, cfg: CliqueNetConfig) -> Op:
     """Norm-ReLU-1x1 that keeps the channels, attention if asked, then half the size."""
-    x = net.concat("concat", passed)
     x = net.conv("conv", net.activation("relu", net.norm("norm", x)), x.shape[0], kernel=1)
     if cfg.attention:
         channels = x.shape[0]

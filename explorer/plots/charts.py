@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from explorer.activations import Channels
 from explorer.costs import Row
 from explorer.plots.colours import SIGNED
 from explorer.plots.mosaic import Mosaic, png
@@ -33,21 +34,23 @@ def stage_bars(rows: Sequence[Row], colour: str) -> go.Figure:
                 orientation="h",
                 marker_color=colour,
                 text=[f"{value / total:.0%}" if value / total >= 0.005 else "" for value in values],
-                textposition="auto",
+                textposition="outside",
+                cliponaxis=False,
                 hovertemplate=hover + "<extra></extra>",
                 showlegend=False,
             ),
             row=1,
             col=i,
         )
+        figure.update_xaxes(range=[0, 1.18 * (max(values) or 1)], col=i)  # room for the share behind the longest bar
     figure.update_yaxes(autorange="reversed")
-    figure.update_xaxes(nticks=5, rangemode="tozero")
+    figure.update_xaxes(nticks=5, tickformat="~s")
     figure.update_layout(height=70 + 26 * len(rows), margin={"l": 0, "r": 8, "t": 30, "b": 20}, bargap=0.25)
     return figure
 
 
-def clickable(mosaic: Mosaic, labels: Sequence[str], numbers: Sequence[int]) -> go.Figure:
-    """The mosaic with an invisible marker on every tile: hover tells its label, a click selects its number.
+def clickable(mosaic: Mosaic, labels: Sequence[str], numbers: Sequence[int], width: int = 580) -> go.Figure:
+    """The mosaic, `width` pixels wide on the page, with an invisible marker on every tile: hover tells its label, a click selects its number.
 
     A picture sends no events itself; the marker's `customdata` carries the channel's number.
     """
@@ -72,13 +75,21 @@ def clickable(mosaic: Mosaic, labels: Sequence[str], numbers: Sequence[int]) -> 
         source="data:image/png;base64," + base64.b64encode(png(mosaic.picture)).decode(),
         x=0, y=0, sizex=w, sizey=h, xref="x", yref="y", sizing="stretch", layer="below",
     )  # fmt: skip
-    figure.update_xaxes(visible=False, range=[0, w], constrain="domain")
-    figure.update_yaxes(visible=False, range=[h, 0], scaleanchor="x", constrain="domain")
+    figure.update_xaxes(visible=False, range=[0, w], constrain="domain", constraintoward="left")
+    figure.update_yaxes(visible=False, range=[h, 0], scaleanchor="x", constrain="domain", constraintoward="top")
     figure.update_layout(
-        height=round(min(900, max(120, 900 * h / w))), margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        height=max(60, round(width * h / w)), margin={"l": 0, "r": 0, "t": 0, "b": 0},
         dragmode=False, hovermode="closest", plot_bgcolor="rgba(0,0,0,0)",
     )  # fmt: skip
     return figure
+
+
+def channel_labels(stats: Channels, numbers: NDArray[np.intp]) -> list[str]:
+    """What hovering over a channel tells."""
+    return [
+        f"channel {c}<br>mean {stats.mean[c]:.3g}, max {stats.maximum[c]:.3g}<br>zeros {stats.zeros[c]:.0%}"
+        for c in numbers
+    ]
 
 
 def colour_scale(reach: float, signed: bool) -> go.Figure:
@@ -98,7 +109,7 @@ def colour_scale(reach: float, signed: bool) -> go.Figure:
     ticks = [low, low / 2, 0, reach / 2, reach] if signed else [0, reach / 4, reach / 2, 3 * reach / 4, reach]
     figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:.3g}" for tick in ticks])
     figure.update_yaxes(visible=False)
-    figure.update_layout(height=45, margin={"l": 20, "r": 20, "t": 0, "b": 22})
+    figure.update_layout(height=48, margin={"l": 24, "r": 24, "t": 0, "b": 30})
     return figure
 
 

@@ -43,8 +43,7 @@ def mosaic(maps: Maps, reach: NDArray[np.float64], signed: bool, width: int = 10
     """
     if not 0 < len(maps) <= MOST_TILES:
         raise ValueError(f"{len(maps)} maps do not fit in a mosaic of 1 to {MOST_TILES}")
-    columns = columns or math.ceil(math.sqrt(len(maps) * 1.6))
-    columns = min(columns, len(maps))
+    columns = columns or _columns(len(maps))
     tiles = resize(paint(maps, reach[:, None, None], signed), (width - 1) // columns - 1)
     _, h, w, _ = tiles.shape
     rows = math.ceil(len(maps) / columns)
@@ -54,6 +53,13 @@ def mosaic(maps: Maps, reach: NDArray[np.float64], signed: bool, width: int = 10
         y, x = (i // columns) * (h + 1) + 1, (i % columns) * (w + 1) + 1
         picture[y : y + h, x : x + w] = tile
     return Mosaic(picture, (h, w), columns, signed, reach)
+
+
+def _columns(count: int) -> int:
+    """About 1.6 times as many columns as rows; a divisor of the count where one is near, so that no tile is left."""
+    ideal = math.sqrt(1.6 * count)
+    even = [c for c in range(1, count + 1) if count % c == 0 and ideal / 1.5 <= c <= ideal * 1.5]
+    return min(even, key=lambda c: abs(c - ideal)) if even else min(count, math.ceil(ideal))
 
 
 def resize(tiles: Picture, side: int) -> Picture:

@@ -1,0 +1,41 @@
+# `make run` and `make test` set up what they need in .venv; nothing else is touched, but for Chromium's package.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8501
+
+.PHONY: run test bench browser clean
+
+run: $(VENV)/run.stamp
+	$(BIN)/streamlit run server.py --server.port $(PORT)
+
+test: $(VENV)/test.stamp browser
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 -m "not browser"
+	$(BIN)/pytest -m browser
+
+bench: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks $(ARGS)
+
+$(VENV)/run.stamp: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/run.stamp requirements-test.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-test.txt
+	touch $@
+
+$(VENV)/bench.stamp: $(VENV)/test.stamp benchmarks/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
+	touch $@
+
+# The browser tests drive whatever Chromium is there; where there is none, Debian's is installed.
+browser:
+	@command -v chromium chromium-browser google-chrome > /dev/null || \
+	  (apt-get update -qq && apt-get install -y -qq chromium > /dev/null)
+
+clean:
+	rm -rf $(VENV) artefacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
