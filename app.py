@@ -9,17 +9,18 @@ from explorer.families import ConfigError
 from explorer.images import PictureError
 from explorer.weights import WeightsError
 
-st.set_page_config(page_icon="docs/icon.svg", layout="wide", initial_sidebar_state=330)
+st.set_page_config(page_icon="docs/icon.svg", layout="wide", initial_sidebar_state="expanded")
 # the default margins leave a third of a laptop's screen blank
-st.html("<style>.stMainBlockContainer { padding: 3rem 3rem 4rem; }</style>")
+st.html(
+    "<style>.stMainBlockContainer { padding: 3rem 3rem 4rem; }"
+    "[data-testid=stSidebar][aria-expanded=true] { min-width: 330px; }</style>"
+)
 warm_up()
 
 page = st.navigation(
     [
         st.Page("pages/architecture.py", title="Architecture", icon=":material/account_tree:", default=True),
-        st.Page(
-            "pages/feature_maps.py", title="Feature maps", icon=":material/grid_view:", url_path="feature-maps"
-        ),
+        st.Page("pages/feature_maps.py", title="Feature maps", icon=":material/grid_view:", url_path="feature-maps"),
     ]
 )
 

@@ -30,7 +30,9 @@ def seen(picture: Picture, config: Config, weights: Weights) -> NDArray[np.uint8
     return as_seen(picture, networks.preparation(config, weights))
 
 
-def forward(network: GraphModule, config: Config, weights: Weights, picture: Picture, names: tuple[str, ...]) -> Forward:
+def forward(
+    network: GraphModule, config: Config, weights: Weights, picture: Picture, names: tuple[str, ...]
+) -> Forward:
     """The outputs of the named operations for a picture. The network must be `networks.current()`'s."""
     return _forward(config, weights, session.device(), picture.digest, names, network, picture)
 

@@ -44,9 +44,7 @@ def tell(error: WeightsError) -> None:
 
 
 @st.cache_resource(max_entries=MOST_NETWORKS, show_spinner=False)
-def _network(
-    config: Config, wanted: Weights, device: str, _values: Callable[[], StateDict | None]
-) -> GraphModule:
+def _network(config: Config, wanted: Weights, device: str, _values: Callable[[], StateDict | None]) -> GraphModule:
     seed = int(wanted.identity) if wanted.source == "fresh" else 0
     network = build(plan(config), seed=seed)
     values = _values()

@@ -116,9 +116,9 @@ MOST_SEED = 2**31 - 1
 
 def _weights_of(params: Mapping[str, str]) -> Weights:
     if "weights" in params:
-        for offered in offered():
-            if offered.identity == params["weights"]:
-                return offered
+        for found in offered():
+            if found.identity == params["weights"]:
+                return found
         problems().append(f"The link names weights {params['weights'][:60]!r} that are not for this network.")
     seed = params.get("seed", "0")
     if not seed.isascii() or not seed.isdigit() or len(seed) > 10 or int(seed) > MOST_SEED:

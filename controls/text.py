@@ -1,6 +1,10 @@
 """Numbers as people read them. The library returns numbers; here they become text."""
 
 
+def shape(dimensions: tuple[int, ...]) -> str:
+    return "×".join(map(str, dimensions))
+
+
 def number(value: float) -> str:
     """Four significant digits and a unit: 25.56 M, 4.089 G."""
     for unit, factor in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):

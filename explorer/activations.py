@@ -101,4 +101,3 @@ def principal_components(maps: Maps) -> Maps:
     components[: len(axes)] = axes @ flat
     spread = components[0].std()
     return (components / spread if spread > 0 else components).reshape(3, h, w).astype(np.float32)
-

@@ -98,6 +98,4 @@ def within(device: str, plan: Plan, batch: int, needed: int, work: Callable[[], 
     if device.startswith("cuda"):
         torch.cuda.empty_cache()
     smaller = f"{batch // 2} images" if batch > 1 else "a smaller input or fewer channels"
-    raise BudgetError(
-        f"{device} ran out of memory ({failure}). {gigabytes(free(device))} are free now; try {smaller}."
-    )
+    raise BudgetError(f"{device} ran out of memory ({failure}). {gigabytes(free(device))} are free now; try {smaller}.")

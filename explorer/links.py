@@ -58,4 +58,3 @@ def read(params: Mapping[str, str]) -> tuple[Choice, list[str]]:
 def _value(kind: str, text: str) -> Any:
     """Text as the configuration will check it; what is not a list stays text and is refused there."""
     return tuple(text.split("-")[:100]) if kind == "list" else text
-

@@ -28,7 +28,9 @@ batch = st.session_state.batch
 now, before = costs.summary(here, batch), costs.summary(there, batch)
 
 
-def cell(label: str, value: str, exact: str, change: float = 0, text: Callable[[float], str] = number, help: str = "") -> None:
+def cell(
+    label: str, value: str, exact: str, change: float = 0, text: Callable[[float], str] = number, help: str = ""
+) -> None:
     """One figure: short, its difference to the preset, and to the last digit."""
     with st.container(border=True, gap=None, height="stretch"):
         st.metric(
@@ -55,7 +57,12 @@ with first[2]:
         help="Each multiply and each add counted: twice the MACs.",
     )  # fmt: skip
 with first[3]:
-    cell("Depth", depth_label(config), f"{now.operations:,} operations", help="Weighted layers, as the family's papers count.")
+    cell(
+        "Depth",
+        depth_label(config),
+        f"{now.operations:,} operations",
+        help="Weighted layers, as the family's papers count.",
+    )
 with second[0]:
     cell(
         "Receptive field", f"{now.receptive_field:,} px", f"of {config.input_size} px of input",
@@ -71,7 +78,7 @@ with second[2]:
     cell(
         "Forward, peak", size(now.forward_bytes), f"batch of {batch}, estimated",
         now.forward_bytes - before.forward_bytes, size,
-        help="The most memory alive at once, each tensor freed after its last use. Estimated; scratch space not counted.",
+        help="The most memory alive at once, each tensor freed after its last use. Scratch space is not counted.",
     )  # fmt: skip
 with second[3]:
     cell(
@@ -91,7 +98,12 @@ st.plotly_chart(charts.stage_bars(costs.table(here, "stage"), family.colour), ke
 st.subheader("Operations")
 left, right = st.columns([1, 2], vertical_alignment="bottom")
 level = left.segmented_control(
-    "One row for each", ["stage", "block", "operation"], default="stage", required=True, key="level", persist_state="session"
+    "One row for each",
+    ["stage", "block", "operation"],
+    default="stage",
+    required=True,
+    key="level",
+    persist_state="session",
 )
 wanted = right.text_input("Filter", placeholder="a name, a kind, or a shape: conv1, concat, 56×56", key="filter")
 rows = pd.DataFrame(costs.table(here, level))

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from controls import analysis, networks, pictures, session
-from controls.text import number
+from controls.text import number, shape
 from explorer import activations, weights
 from explorer.activations import Maps
 from explorer.families import family_of
@@ -36,7 +36,8 @@ def answers(logits: Maps, used: weights.Weights, seconds: float) -> None:
     if not used.trained:
         st.caption(
             ":material/casino: **Untrained:** the answers are chance; the maps show what the architecture does by "
-            "itself." + (" Its norms have seen no data yet, so values grow with depth." if config.norm == "batch" else "")
+            "itself."
+            + (" Its norms have seen no data yet, so values grow with depth." if config.norm == "batch" else "")
         )
 
 
@@ -52,7 +53,7 @@ def first_glance(maps_of: dict[str, Maps]) -> None:
         best = activations.strongest(maps, GLANCE)
         reach = mosaic.reaches(maps, each=False)[best]
         signed = mosaic.is_signed(maps)
-        text.markdown(f"**{stage}**  \n:small[{'×'.join(map(str, op.shape))}]  \n:small[{'±' if signed else '0 to '}{reach[0]:.3g}]")
+        text.markdown(f"**{stage}**  \n:small[{shape(op.shape)}]  \n:small[{'±' if signed else '0 to '}{reach[0]:.3g}]")
         colours.image(mosaic.components_picture(activations.principal_components(maps), 112), width="stretch")
         strip.image(mosaic.mosaic(maps[best], reach, signed, 1008, GLANCE).picture, width="stretch")
 
@@ -64,7 +65,7 @@ def choose_operation() -> str:
     st.selectbox(
         "Operation",
         [op.name for op in plan.ops[1:]],
-        format_func=lambda name: f"{name}  ({plan[name].kind}, {'×'.join(map(str, plan[name].shape))})",
+        format_func=lambda name: f"{name}  ({plan[name].kind}, {shape(plan[name].shape)})",
         key="operation.box",
         on_change=lambda: session.look_at(state["operation.box"]),
         help="Any operation, in the order in which they run. Type to search.",
@@ -80,7 +81,7 @@ def one_operation(name: str, maps: Maps, used: weights.Weights) -> None:
     )
     each = box[1].segmented_control(
         "Scale", ["layer", "channel"], default="layer", required=True, key="scale",
-        help="One for the layer lets channels be compared; one for each shows weak ones too, and makes them look strong.",
+        help="One for the layer lets channels be compared; one for each makes weak ones visible, and look strong.",
     ) == "channel"  # fmt: skip
     ranked = activations.order(maps, by)
     pages = -(-len(ranked) // mosaic.MOST_TILES)
@@ -89,8 +90,8 @@ def one_operation(name: str, maps: Maps, used: weights.Weights) -> None:
     signed, reach = mosaic.is_signed(maps), mosaic.reaches(maps, each)
     sheet = mosaic.mosaic(maps[shown], reach[shown], signed)
     st.caption(
-        f"{len(maps)} channels of {maps.shape[1]}×{maps.shape[2]} · values {number(maps.min())} to {number(maps.max())} · "
-        f"{stats.zeros.mean():.1%} exact zeros · {int(stats.dead.sum())} channels dead on this image · weights: {used.label}"
+        f"{len(maps)} channels of {shape(maps.shape[1:])} · values {number(maps.min())} to {number(maps.max())} · "
+        f"{stats.zeros.mean():.1%} exact zeros · {int(stats.dead.sum())} channels dead on this image · {used.label}"
     )
     chart, detail = st.columns([5, 3], gap="medium")
     with chart:
@@ -126,7 +127,9 @@ def passes(first_name: str, second_name: str) -> None:
     shown = activations.strongest(second - first, mosaic.MOST_TILES)
     titles = ("After the first pass", "After the second pass", "What the second changed")
     for column, title, maps in zip(st.columns(3), titles, both, strict=True):
-        column.image(mosaic.mosaic(maps[shown], reach[shown], signed=True, width=500).picture, caption=title, width="stretch")
+        column.image(
+            mosaic.mosaic(maps[shown], reach[shown], signed=True, width=500).picture, caption=title, width="stretch"
+        )
     st.plotly_chart(charts.colour_scale(float(reach[0]), signed=True), key="passes.bar", config=BARE)
 
 
@@ -146,7 +149,13 @@ first_glance(glance.maps)
 st.subheader("One operation")
 name = choose_operation()
 one_operation(name, analysis.forward(network, config, used, picture, (name,)).maps[name], used)
-if pairs := {f"{second.stage}, layer {second.block.split()[-1]}": (first.name, second.name) for first, second in family.pairs(plan)}:
+if pairs := {
+    f"{second.stage}, layer {second.block.split()[-1]}": (first.name, second.name)
+    for first, second in family.pairs(plan)
+}:
     st.subheader("First pass, second pass")
-    st.caption("The second pass computes each layer anew from all the others. One scale; the channels that it changed most come first.")
+    st.caption(
+        "The second pass computes each layer anew from all the others. One scale; the channels that it changed most "
+        "come first."
+    )
     passes(*pairs[st.selectbox("Layer", list(pairs), key="pair", help="A layer of a clique.")])

@@ -122,9 +122,7 @@ def write(net: Recorder, cfg: CliqueNetConfig) -> None:
         net.linear("classifier", net.concat("concat", features), cfg.classes)
 
 
-def clique(
-    net: Recorder, x0: Op, k: int, layers: int, steps: int, cfg: CliqueNetConfig
-) -> tuple[list[Op], list[Op]]:
+def clique(net: Recorder, x0: Op, k: int, layers: int, steps: int, cfg: CliqueNetConfig) -> tuple[list[Op], list[Op]]:
     """Both passes over a block: ((C, H, W), L layers of k channels) -> the X_j after each, (k, H, W) each.
 
     The second pass recomputes the first `steps` layers.

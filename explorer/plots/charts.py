@@ -50,7 +50,8 @@ def stage_bars(rows: Sequence[Row], colour: str) -> go.Figure:
 
 
 def clickable(mosaic: Mosaic, labels: Sequence[str], numbers: Sequence[int], width: int = 580) -> go.Figure:
-    """The mosaic, `width` pixels wide on the page, with an invisible marker on every tile: hover tells its label, a click selects its number.
+    """The mosaic, about `width` pixels wide on the page, with an invisible marker on every tile: hovering tells
+    its label, a click selects its number.
 
     A picture sends no events itself; the marker's `customdata` carries the channel's number.
     """

@@ -1,4 +1,4 @@
-"""All channels of a layer as one picture. One chart a channel would take 21 s for 512 channels; a picture takes none."""
+"""All channels of a layer as one picture: 512 charts would take a browser 21 s, one picture takes it none."""
 
 import io
 import math

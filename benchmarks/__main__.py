@@ -1,0 +1,42 @@
+"""`python -m benchmarks [planning forward sessions reruns memory] [--quick]`: one table for each question."""
+
+import argparse
+import importlib
+import os
+import platform
+import sys
+
+from benchmarks.measure import show
+
+QUESTIONS = {
+    "planning": "How long does it take to write a plan, and to count a network with other tools?",
+    "forward": "Is a network built from a plan as fast as one written by hand, and what does keeping tensors cost?",
+    "sessions": "Do two sessions on one network get in each other's way?",
+    "reruns": "How long is the server busy when a slider moves, beyond the library's own work?",
+    "memory": "Are the estimates of memory right?",
+}
+
+
+def main() -> None:
+    lines = "\n".join(f"  {name:<10}{question}" for name, question in QUESTIONS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=f"{__doc__}\n\n{lines}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("questions", nargs="*", choices=[*QUESTIONS, []], help="all of them, unless named")
+    parser.add_argument("--quick", action="store_true", help="fewer repeats, rougher numbers")
+    arguments = parser.parse_args()
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; load before: {load}")
+    print("Contenders take turns (A B, B A, ..), so that whatever else the machine does meets all of them alike. Times")
+    print("are medians; a ratio is the median of the rounds' ratios, and in brackets the middle half of the rounds.")
+    for name in arguments.questions or QUESTIONS:
+        print(f"\n\n{name}: {QUESTIONS[name]}")
+        sys.stdout.flush()
+        for table in importlib.import_module(f"benchmarks.{name}").tables(arguments.quick):
+            show(table)
+
+
+if __name__ == "__main__":
+    main()
