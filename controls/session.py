@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from explorer import devices, links, weights
-from explorer.families import PRESETS, Config, ConfigError, known_as, plan
+from explorer.families import Config, ConfigError, plan
 from explorer.links import Choice
 from explorer.plan import Plan
 from explorer.weights import Weights
@@ -62,12 +62,6 @@ def chosen_weights() -> Weights:
     return wanted
 
 
-def offered() -> tuple[Weights, ...]:
-    """The ImageNet weights that torchvision has for this network, best first, at any input size."""
-    name = known_as(config().adapt(input_size=PRESETS[links.DEFAULT].input_size))
-    return weights.torchvision_weights(name) if name else ()
-
-
 def use(wanted: Weights) -> None:
     state.weights = wanted
 
@@ -116,7 +110,7 @@ MOST_SEED = 2**31 - 1
 
 def _weights_of(params: Mapping[str, str]) -> Weights:
     if "weights" in params:
-        for found in offered():
+        for found in weights.offered(config()):
             if found.identity == params["weights"]:
                 return found
         problems().append(f"The link names weights {params['weights'][:60]!r} that are not for this network.")

@@ -15,7 +15,7 @@ state = st.session_state
 
 def weights_form() -> None:
     """Fresh from a seed, torchvision's where the network is one of theirs, or a file."""
-    offered = {w.identity: w for w in session.offered()}
+    offered = {w.identity: w for w in weights.offered(session.config())}
     chosen = session.chosen_weights()
     options = ["fresh", *offered, "uploaded"]
     here = chosen.identity if chosen.source == "torchvision" else chosen.source

@@ -3,6 +3,7 @@
 Maps are numpy arrays (C, H, W), float32. Nothing here changes the network.
 """
 
+import io
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -70,6 +71,27 @@ def order(maps: Maps, by: Order) -> NDArray[np.intp]:
     if by == "index":
         return np.arange(len(maps))
     return np.argsort(-getattr(channels(maps), by), kind="stable")
+
+
+def pages(count: int, most: int) -> int:
+    """How many pages of at most `most` channels there are."""
+    return -(-count // most)
+
+
+def refinement(first: Maps, second: Maps, most: int) -> tuple[Maps, float]:
+    """What a second pass over the same features changed: (3, C, H, W) with first, second and their difference, the
+    `most` channels that changed most in order; and the largest absolute value of all three, for one scale.
+    """
+    change = second - first
+    three = np.stack([first, second, change])
+    return three[:, strongest(change, most)], float(np.abs(three).max())
+
+
+def npz(name: str, maps: Maps) -> bytes:
+    """The maps as a file that `numpy.load` reads."""
+    file = io.BytesIO()
+    np.savez_compressed(file, maps=maps, operation=np.array(name))
+    return file.getvalue()
 
 
 def strongest(maps: Maps, count: int) -> NDArray[np.intp]:

@@ -24,6 +24,7 @@ import torch
 import torchvision.models
 
 from explorer.checkpoints import Refused, Stored, clean, contents
+from explorer.families import Config, known_as
 
 _SAVE_AGAIN = 'save the weights again with torch.save(network.state_dict(), "model.pt")'
 _DATASET = "ImageNet-1K"
@@ -108,6 +109,12 @@ def torchvision_weights(model_name: str) -> tuple[Weights, ...]:
         return ()
     usable = sorted(filter(_usable, entries), key=lambda entry: entry is not entries.DEFAULT)
     return tuple(Weights("torchvision", str(entry), f"ImageNet ({entry.name})") for entry in usable)
+
+
+def offered(config: Config) -> tuple[Weights, ...]:
+    """torchvision's weights for this network, best first, whatever its input size; () if it is none of theirs."""
+    name = known_as(config.adapt(input_size=224))  # the size at which the published networks are written down
+    return torchvision_weights(name) if name else ()
 
 
 def categories(weights: Weights) -> tuple[str, ...]:

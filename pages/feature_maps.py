@@ -1,8 +1,7 @@
 """What does each layer see in my image?"""
 
-import io
+from functools import partial
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -84,7 +83,7 @@ def one_operation(name: str, maps: Maps, used: weights.Weights) -> None:
         help="One for the layer lets channels be compared; one for each makes weak ones visible, and look strong.",
     ) == "channel"  # fmt: skip
     ranked = activations.order(maps, by)
-    pages = -(-len(ranked) // mosaic.MOST_TILES)
+    pages = activations.pages(len(ranked), mosaic.MOST_TILES)
     page = box[2].number_input(f"Page, of {pages}", 1, pages, key=f"page.{name}") if pages > 1 else 1
     shown = ranked[(page - 1) * mosaic.MOST_TILES : page * mosaic.MOST_TILES]
     signed, reach = mosaic.is_signed(maps), mosaic.reaches(maps, each)
@@ -108,29 +107,24 @@ def one_operation(name: str, maps: Maps, used: weights.Weights) -> None:
     with detail:
         st.markdown(f"**Channel {channel}**" + ("" if points else ", the strongest; click another"))
         opacity = st.slider("Opacity of the map over the image", 0.0, 1.0, 0.7, 0.1, key="opacity")
-        painted = paint(maps[channel], float(reach[channel]), signed)
+        painted = paint(maps[channel], reach[channel], signed)
         st.image(mosaic.overlay(view, painted, opacity), width="stretch")
         st.plotly_chart(charts.histogram(maps[channel], family.colour), key="histogram", config=BARE)
-    file = io.BytesIO()
-    np.savez_compressed(file, **{name: maps})
     with st.container(horizontal=True):
         st.download_button("Mosaic as PNG", mosaic.png(sheet.picture), f"{name}.png", "image/png", on_click="ignore")
-        st.download_button("Maps as NPZ", file.getvalue(), f"{name}.npz", "application/octet-stream", on_click="ignore")
+        st.download_button(
+            "Maps as NPZ", partial(activations.npz, name, maps), f"{name}.npz", "application/x-npz", on_click="ignore"
+        )
 
 
 def passes(first_name: str, second_name: str) -> None:
     """A layer's channels after the first pass, after the second, and what the second changed."""
     kept = analysis.forward(network, config, used, picture, (first_name, second_name)).maps
-    first, second = kept[first_name], kept[second_name]
-    both = np.stack([first, second, second - first])
-    reach = np.full(len(first), np.abs(both).max())
-    shown = activations.strongest(second - first, mosaic.MOST_TILES)
+    three, reach = activations.refinement(kept[first_name], kept[second_name], mosaic.MOST_TILES)
     titles = ("After the first pass", "After the second pass", "What the second changed")
-    for column, title, maps in zip(st.columns(3), titles, both, strict=True):
-        column.image(
-            mosaic.mosaic(maps[shown], reach[shown], signed=True, width=500).picture, caption=title, width="stretch"
-        )
-    st.plotly_chart(charts.colour_scale(float(reach[0]), signed=True), key="passes.bar", config=BARE)
+    for column, title, maps in zip(st.columns(3), titles, three, strict=True):
+        column.image(mosaic.mosaic(maps, reach, signed=True, width=500).picture, caption=title, width="stretch")
+    st.plotly_chart(charts.colour_scale(reach, signed=True), key="passes.bar", config=BARE)
 
 
 st.title("Feature maps")
@@ -148,7 +142,9 @@ with right:
 first_glance(glance.maps)
 st.subheader("One operation")
 name = choose_operation()
-one_operation(name, analysis.forward(network, config, used, picture, (name,)).maps[name], used)
+if name not in glance.maps:
+    glance = analysis.forward(network, config, used, picture, (name,))
+one_operation(name, glance.maps[name], used)
 if pairs := {
     f"{second.stage}, layer {second.block.split()[-1]}": (first.name, second.name)
     for first, second in family.pairs(plan)

@@ -69,7 +69,8 @@ class ResNetConfig(Config):
     stride_on: Literal["3x3", "1x1"] = Field(
         "3x3",
         title="Stride on",
-        description="the convolution of a bottleneck that halves the image: 3x3 as torchvision's (v1.5), 1x1 as the paper's",
+        description="which convolution of a bottleneck halves the image: 3x3 as in torchvision (v1.5), "
+        "1x1 as in the paper",
     )
     squeeze_excitation: int = Field(
         0,

@@ -36,7 +36,7 @@ def is_signed(maps: Maps) -> bool:
     return bool(maps.min(initial=0.0) < 0)
 
 
-def mosaic(maps: Maps, reach: NDArray[np.float64], signed: bool, width: int = 1000, columns: int = 0) -> Mosaic:
+def mosaic(maps: Maps, reach: NDArray[np.float64] | float, signed: bool, width: int = 1000, columns: int = 0) -> Mosaic:
     """(C, H, W), at most MOST_TILES of them -> one picture about `width` pixels wide, row by row.
 
     Maps are enlarged by whole numbers, or made smaller by dropping pixels, so that no colour is mixed.
@@ -44,6 +44,7 @@ def mosaic(maps: Maps, reach: NDArray[np.float64], signed: bool, width: int = 10
     if not 0 < len(maps) <= MOST_TILES:
         raise ValueError(f"{len(maps)} maps do not fit in a mosaic of 1 to {MOST_TILES}")
     columns = columns or _columns(len(maps))
+    reach = np.broadcast_to(reach, len(maps))
     tiles = resize(paint(maps, reach[:, None, None], signed), (width - 1) // columns - 1)
     _, h, w, _ = tiles.shape
     rows = math.ceil(len(maps) / columns)
