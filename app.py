@@ -13,7 +13,7 @@ st.set_page_config(page_icon="docs/icon.svg", layout="wide", initial_sidebar_sta
 # the default margins leave a third of a laptop's screen blank
 st.html(
     "<style>.stMainBlockContainer { padding: 3rem 3rem 4rem; }"
-    "[data-testid=stSidebar][aria-expanded=true] { min-width: 330px; }</style>"
+    "[data-testid=stSidebar][data-collapsed=false] { min-width: 330px; }</style>"
 )
 warm_up()
 
