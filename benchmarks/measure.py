@@ -66,13 +66,13 @@ UNPROMISED = ("", "")
 
 
 def child(module: str, *arguments: str) -> Any:
-    """What `python -m module arguments` prints on its last line, as JSON; or {"error": its last complaint}.
+    """What `python -m module arguments` prints on its last line, as JSON. Raises RuntimeError with its last complaint.
 
     A process of its own for whatever changes the whole process: threads of torch, hooks, patches.
     """
     done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
-        return {"error": (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1][:80]}
+        raise RuntimeError((done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1])
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -1,8 +1,8 @@
 """Writing a plan, against counting the same network with the tools that people use.
 
 The peers get a network that is already built, on torch's meta device where they can count there; ours is the time
-from the configuration to the sums. Each peer is measured in a process of its own: several leave hooks or patches
-behind that disturb the next one.
+from the configuration to the sums. Each peer is measured in a process of its own, ours beside it, since they patch
+torch or leave hooks that the next one would count.
 """
 
 import json
@@ -11,55 +11,13 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.measure import UNPROMISED, Table, child, interleaved, ms, promised, ratios, spread
 from explorer.families import PRESETS, write_plan
 
 NETWORKS = ("densenet201", "resnet152", "cliquenet_s3")
-PROMISED = ("densenet201", 1.0)  # ms
-
-Count = tuple[int, int]  # params; MACs or FLOPs
-
-
-def torchinfo(network: Any, images: Any) -> Count:
-    import torchinfo
-
-    found = torchinfo.summary(network, input_data=images, device=images.device, verbose=0)
-    return found.total_params, found.total_mult_adds
-
-
-def fvcore(network: Any, images: Any) -> Count:
-    from fvcore.nn import FlopCountAnalysis, parameter_count
-
-    found = FlopCountAnalysis(network, images).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    return parameter_count(network)[""], int(found.total())
-
-
-def ptflops(network: Any, images: Any) -> Count:
-    from ptflops import get_model_complexity_info
-
-    macs, params = get_model_complexity_info(
-        network, tuple(images.shape[1:]), as_strings=False, print_per_layer_stat=False
-    )
-    return params, macs
-
-
-def torch(network: Any, images: Any) -> Count:
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(images)
-    return sum(p.numel() for p in network.parameters()), counter.get_total_flops()
-
-
-PEERS: dict[str, tuple[Callable[[Any, Any], Count], str, int]] = {  # title, and FLOPs for one MAC
-    "torchinfo": (torchinfo, "torchinfo.summary", 1),
-    "fvcore": (fvcore, "fvcore FlopCountAnalysis", 1),
-    "ptflops": (ptflops, "ptflops", 1),
-    "torch": (torch, "torch FlopCounterMode", 2),
-}
+PROMISED = {"densenet201": 1.0}  # ms, the median of write_plan
 
 
 def tables(quick: bool) -> Iterator[Table]:
@@ -67,73 +25,136 @@ def tables(quick: bool) -> Iterator[Table]:
     times, counts = [], []
     for name in NETWORKS:
         alone = child(__name__, name, "", seconds)["ours"]
-        promise = promised(1e3 * statistics.median(alone), at_most=PROMISED[1], unit=" ms")
-        times.append((f"{name}, write_plan", ms(alone), "", "", "", *(promise if name == PROMISED[0] else UNPROMISED)))
-        for peer, (_, title, flops) in PEERS.items():
-            if find_spec(peer) is None:
-                times.append((f"{name}, plan and sums", "", title, "not installed", "", *UNPROMISED))
-                continue
-            found = child(__name__, name, peer, seconds)
+        limit = PROMISED.get(name, 0)
+        promise = promised(1e3 * statistics.median(alone), at_most=limit, unit=" ms") if limit else UNPROMISED
+        times.append((f"{name}, write_plan", ms(alone), "", "", "", *promise))
+        plan = write_plan(PRESETS[name])
+        for peer in PEERS:
+            found = against(name, peer, seconds)
             if "error" in found:
-                times.append((f"{name}, plan and sums", "", title, found["error"], "", *UNPROMISED))
+                times.append((f"{name}, to the sums", "", PEERS[peer].title, found["error"], "", *UNPROMISED))
                 continue
-            where = f"{title}, {found['device']}"
-            ratio = spread(ratios(found["ours"], found["peer"]))
-            times.append((f"{name}, plan and sums", ms(found["ours"]), where, ms(found["peer"]), ratio, *UNPROMISED))
-            plan = write_plan(PRESETS[name])
-            pairs = zip(("params", "FLOPs" if flops == 2 else "MACs"), (plan.params, flops * plan.macs), found["counts"])
-            for what, ours, theirs in pairs:
-                counts.append((f"{name}, {what}", f"{ours:,}", title, f"{theirs:,}", f"{ours / theirs:.3f}"))
-    yield Table("Time", ("one image", "ours", "peer", "peer's", "ours / peer", "promise", "kept"), times)
+            title, per_mac = f"{PEERS[peer].title}, {found['device']}", PEERS[peer].per_mac
+            ratio = spread(ratios(found["peer"], found["ours"]))
+            times.append((f"{name}, to the sums", ms(found["ours"]), title, ms(found["peer"]), ratio, *UNPROMISED))
+            params, macs = found["params"], found["macs"]
+            ours = plan.macs * per_mac
+            unit = "MACs" if per_mac == 1 else "FLOPs"
+            numbers = f"{plan.params:,}", f"{params:,}", unit, f"{ours:,}", f"{macs:,}", f"{macs / ours:.4f}"
+            counts.append((f"{name}, {PEERS[peer].title}", *numbers))
+    yield Table("Time", ("one image", "ours", "peer, on", "peer's", "peer / ours", "promise", "kept"), times)
     yield Table(
-        "Counts", ("one image", "ours", "peer", "peer's", "ours / peer"), counts,
-        ["torchinfo, fvcore and ptflops count norms too, each in its own way; kernels that two passes share are read by a",
-         "module of ours, which ptflops does not know and passes over, and torchinfo counts by its parameters."],
-    )  # fmt: skip
+        "Counts",
+        ("one image", "our params", "peer's", "unit", "ours", "peer's", "peer / ours"),
+        counts,
+        [
+            "torchinfo, fvcore and ptflops count norms too, each in its own way. CliqueNet's shared kernels are read by",
+            "a module of ours: ptflops passes over modules that it does not know, torchinfo counts the whole kernel",
+            "for each pass.",
+        ],
+    )
+
+
+def against(name: str, peer: str, seconds: str) -> Any:
+    if find_spec(peer) is None:
+        return {"error": "not installed"}
+    try:
+        return child(__name__, name, peer, seconds)
+    except RuntimeError as error:
+        return {"error": str(error)[:80]}
+
+
+class Count(NamedTuple):
+    params: int
+    macs: int
+
+
+def by_torchinfo(network: Any, images: Any) -> Count:
+    import torchinfo
+
+    found = torchinfo.summary(network, input_data=images, device=images.device, verbose=0)
+    return Count(found.total_params, found.total_mult_adds)
+
+
+def by_fvcore(network: Any, images: Any) -> Count:
+    from fvcore.nn import FlopCountAnalysis, parameter_count
+
+    found = FlopCountAnalysis(network, images).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    return Count(parameter_count(network)[""], int(found.total()))
+
+
+def by_ptflops(network: Any, images: Any) -> Count:
+    from ptflops import get_model_complexity_info
+
+    size = tuple(images.shape[1:])
+    macs, params = get_model_complexity_info(network, size, as_strings=False, print_per_layer_stat=False)
+    return Count(params, macs)
+
+
+def by_torch(network: Any, images: Any) -> Count:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(images)
+    return Count(sum(p.numel() for p in network.parameters()), counter.get_total_flops())
+
+
+class Peer(NamedTuple):
+    title: str
+    count: Callable[[Any, Any], Count]
+    per_mac: int = 1  # what it counts for one MAC
+
+
+PEERS = {  # by the package that must be there
+    "torchinfo": Peer("torchinfo.summary", by_torchinfo),
+    "fvcore": Peer("fvcore FlopCountAnalysis", by_fvcore),
+    "ptflops": Peer("ptflops", by_ptflops),
+    "torch": Peer("torch FlopCounterMode", by_torch, per_mac=2),
+}
 
 
 def built(name: str, device: str) -> Any:
-    """The same network as a peer can read it: torchvision's, or ours where torchvision has none."""
-    import torch as pytorch
+    """The network as a peer can read it: torchvision's, or ours where torchvision has none."""
+    import torch
     import torchvision
 
     from explorer.network import blank, build
 
+    if name in torchvision.models.list_models():
+        with torch.device(device):
+            return torchvision.models.get_model(name).eval()
     plan = write_plan(PRESETS[name])
-    if name not in torchvision.models.list_models():
-        return blank(plan) if device == "meta" else build(plan)
-    with pytorch.device(device):
-        return torchvision.models.get_model(name).eval()
+    return blank(plan) if device == "meta" else build(plan)
 
 
 def ours(name: str) -> Count:
     plan = write_plan(PRESETS[name])
-    return plan.params, plan.macs
+    return Count(plan.params, plan.macs)
 
 
-def against(name: str, peer: str, seconds: float) -> dict[str, Any]:
-    import torch as pytorch
+def turns(name: str, peer: str, seconds: float) -> dict[str, Any]:
+    """Ours and the peer's times, on meta where the peer can count there."""
+    import torch
 
-    count = PEERS[peer][0]
     size = PRESETS[name].input_size
     for device in ("meta", "cpu"):
         network = built(name, device)
-        images = pytorch.zeros(1, 3, size, size, device=device)
+        count = partial(PEERS[peer].count, network, torch.zeros(1, 3, size, size, device=device))
         try:
-            counts = count(network, images)
+            found = count()
         except Exception:
             if device == "cpu":
                 raise
-            continue
-        break
-    times = interleaved({"ours": partial(ours, name), "peer": partial(count, network, images)}, seconds)
-    return {**times, "device": device, "counts": counts}
+        else:
+            break
+    return interleaved({"ours": partial(ours, name), "peer": count}, seconds) | {"device": device} | found._asdict()
 
 
 def main(name: str, peer: str, seconds: str) -> None:
     if peer:
-        print(json.dumps(against(name, peer, float(seconds))))
-    else:
+        print(json.dumps(turns(name, peer, float(seconds))))
+    else:  # in a process without torch, as `python -m explorer count` and the tests of the plan have it
         print(json.dumps(interleaved({"ours": partial(write_plan, PRESETS[name])}, min(float(seconds), 3))))
 
 

@@ -62,28 +62,27 @@ class Row(NamedTuple):
 
 def table(plan: Plan, level: Level = "operation") -> list[Row]:
     """The network from input to logits, one row for each operation, block or stage."""
-    rows = []
-    for ops in _groups(plan, level):
-        first, last = ops[0], ops[-1]
-        params, macs = sum(op.params for op in ops), sum(op.macs for op in ops)
-        outer = ops if level != "operation" else [last]
-        rows.append(
-            Row(
-                name=_name(last, level),
-                kind=last.kind if level == "operation" else _kinds(ops),
-                input=_inputs(plan, first),
-                output=_shape(last),
-                params=params,
-                params_share=params / plan.params,
-                macs=macs,
-                macs_share=macs / plan.macs,
-                activation_bytes=activation_bytes(ops),
-                receptive_field=max(op.receptive_field for op in outer),
-                stage=last.stage,
-                block=last.block,
-            )
-        )
-    return rows
+    return [total(plan, ops, _name(ops[-1], level)) for ops in _groups(plan, level)]
+
+
+def total(plan: Plan, ops: Sequence[Op], name: str) -> Row:
+    """Operations of `plan` taken together, or a single one."""
+    last = ops[-1]
+    params, macs = sum([op.params for op in ops]), sum([op.macs for op in ops])
+    return Row(
+        name=name,
+        kind=last.kind if len(ops) == 1 else _kinds(ops),
+        input=_inputs(plan, ops[0]),
+        output=_shape(last),
+        params=params,
+        params_share=params / plan.params,
+        macs=macs,
+        macs_share=macs / plan.macs,
+        activation_bytes=activation_bytes(ops),
+        receptive_field=max([op.receptive_field for op in ops]),
+        stage=last.stage,
+        block=last.block,
+    )
 
 
 def _groups(plan: Plan, level: Level) -> Iterable[list[Op]]:

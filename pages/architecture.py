@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from controls import session
+from controls.drawing import network_drawing
 from controls.text import number, size
 from explorer import budget, costs, devices
 from explorer.families import PRESETS, TITLES, depth_label, family_of, known_as, plan
@@ -92,6 +93,11 @@ try:
 except budget.BudgetError as error:
     st.warning(f"It can be counted here, not run: {error}", icon=":material/block:")
 
+st.subheader("The network")
+network_drawing()
+if name := session.operation():
+    st.page_link("pages/feature_maps.py", label=f"See what {name} sees", icon=":material/grid_view:")
+
 st.subheader("Where it goes")
 st.plotly_chart(charts.stage_bars(costs.table(here, "stage"), family.colour), key="stages")
 
@@ -146,7 +152,7 @@ foot[0].download_button(
     icon=":material/download:",
     on_click="ignore",
 )
-if name := session.operation():
+if name:
     foot[1].page_link("pages/feature_maps.py", label=f"See what {name} sees", icon=":material/grid_view:")
 
 with st.expander(f"How a {family.title} works", expanded=True):

@@ -1,0 +1,109 @@
+"""A network built from a plan, against torchvision's own module: same weights, same input, same answer.
+
+And what it costs to keep tensors on the way: `run(keep=...)` against the bare forward pass, beside the two usual
+ways, hooks and an `fx.Interpreter`.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.fx import GraphModule, Interpreter, Node
+
+from benchmarks.measure import UNPROMISED, Table, Times, interleaved, ms, promised, ratios, spread
+from explorer.families import PRESETS, write_plan
+from explorer.network import build, run
+
+NETWORKS = ("resnet18", "resnet50", "densenet121")
+BATCHES = (1, 8)
+KEPT = 8
+FORWARD, KEEP = 1.03, 1.05  # promised: at most so many times torchvision's forward; our own bare forward
+
+
+def tables(quick: bool) -> Iterator[Table]:
+    rows = []
+    for name in NETWORKS:
+        theirs = torchvision.models.get_model(name).eval()
+        network = build(write_plan(PRESETS[name]))
+        network.load_state_dict(theirs.state_dict())
+        names = spread_names(network)
+        for batch in BATCHES:
+            images = torch.randn(batch, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+            with torch.inference_mode():
+                same = "equal" if torch.equal(network(images), theirs(images)) else "DIFFERENT"
+                times = interleaved(
+                    {
+                        "torchvision": partial(theirs, images),
+                        "ours": partial(network, images),
+                        "run": partial(run, network, images, keep=names),
+                        "interpreter": partial(interpreted, network, images, names),
+                        "hooks": partial(hooked, network, images, names),
+                    },
+                    seconds=(4 if quick else 40) * (0.5 if batch == 1 else 1.5),
+                )
+            what = f"{name}, batch {batch}"
+            rows += [
+                row(times, f"{what}, forward ({same} logits)", "ours", "torchvision", FORWARD),
+                row(times, f"{what}, keep {KEPT} by run()", "run", "ours", KEEP),
+                row(times, f"{what}, keep {KEPT} by an Interpreter", "interpreter", "ours"),
+                row(times, f"{what}, keep {KEPT} by hooks", "hooks", "ours"),
+            ]
+    header = ("inference", "takes", "peer", "peer's", "ratio", "promise", "kept")
+    yield Table(f"Forward on the CPU, 224 px, {torch.get_num_threads()} threads", header, rows)
+    rows = []
+    for name in (*NETWORKS, "densenet201"):
+        contenders: dict[str, Callable[[], Any]] = {
+            "ours": lambda name=name: build(write_plan(PRESETS[name])),
+            "torchvision": lambda name=name: torchvision.models.get_model(name),
+        }
+        times = interleaved(contenders, seconds=2 if quick else 10)
+        rows.append(row(times, f"{name}, from configuration to network", "ours", "torchvision"))
+    yield Table("Building", header, rows, ["Both draw fresh weights."])
+
+
+def row(times: Times, what: str, ours: str, peer: str, limit: float = 0) -> tuple[str, ...]:
+    found = ratios(times[ours], times[peer])
+    promise = promised(statistics.median(found), at_most=limit) if limit else UNPROMISED
+    title = "our bare forward" if peer == "ours" else peer
+    return (what, ms(times[ours]), title, ms(times[peer]), spread(found), *promise)
+
+
+def spread_names(network: GraphModule) -> list[str]:
+    """Of the operations, as many as are kept, evenly from first to last."""
+    names = [node.meta["op"] for node in network.graph.nodes if node.op == "call_module"]
+    return [names[i * (len(names) - 1) // (KEPT - 1)] for i in range(KEPT)]
+
+
+class Keeping(Interpreter):
+    def __init__(self, network: GraphModule, names: Sequence[str]) -> None:
+        super().__init__(network)
+        self.names = set(names)
+        self.kept: dict[str, Tensor] = {}
+
+    def run_node(self, node: Node) -> Any:
+        value = super().run_node(node)
+        if node.meta.get("op") in self.names:
+            self.kept[node.meta["op"]] = value
+        return value
+
+
+def interpreted(network: GraphModule, images: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
+    interpreter = Keeping(network, names)
+    return interpreter.run(images), interpreter.kept
+
+
+def hooked(network: nn.Module, images: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
+    kept: dict[str, Tensor] = {}
+    handles = [
+        network.get_submodule(name).register_forward_hook(lambda _, __, out, name=name: kept.update({name: out}))
+        for name in names
+    ]
+    try:
+        return network(images), kept
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,100 @@
+"""The estimates of `explorer.costs`, against what PyTorch's allocator really held at its peak.
+
+On a GPU the caching allocator's own count; on the CPU the profiler's record of every allocation. Both see tensors and
+the scratch space that convolutions take through the allocator, and not what a library takes behind its back.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.measure import Table
+from explorer.costs import forward_bytes, training_bytes
+from explorer.families import PRESETS, write_plan
+from explorer.network import build
+
+NETWORKS = ("resnet18", "densenet121", "cliquenet_s0")
+BATCH = 4
+
+
+def tables(quick: bool) -> Iterator[Table]:
+    rows = []
+    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    for device in devices:
+        for name in NETWORKS:
+            config = PRESETS[name]
+            plan = write_plan(config)
+            network = build(plan, device=device)
+            images = torch.randn(BATCH, config.channels, config.input_size, config.input_size, device=device)
+            for what, estimate, measure in (
+                ("forward", forward_bytes(plan, BATCH), forward_peak),
+                ("training step", training_bytes(plan, BATCH), training_peak),
+            ):
+                measured = measure(network, images)
+                numbers = f"{estimate / 1e6:,.1f} MB", f"{measured / 1e6:,.1f} MB", f"{estimate / measured:.3f}"
+                rows.append((f"{name}, {what}, {device}", *numbers))
+    yield Table(
+        f"Peak, batch {BATCH}, weights and images included",
+        ("float32", "our estimate", "measured", "ours / measured"),
+        rows,
+        ["The training step is SGD with momentum; its gradients are freed before each step."],
+    )
+
+
+def forward_peak(network: nn.Module, images: torch.Tensor) -> int:
+    with torch.inference_mode():
+        return held([*state(network), images]) + peak(lambda: network(images), images.device)
+
+
+def training_peak(network: nn.Module, images: torch.Tensor) -> int:
+    network.train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
+    labels = torch.zeros(len(images), dtype=torch.long, device=images.device)
+
+    def step() -> None:
+        nn.functional.cross_entropy(network(images), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    step()  # makes the momentum
+    momentum = [entry["momentum_buffer"] for entry in optimizer.state.values()]
+    found = held([*state(network), *momentum, images]) + peak(step, images.device)
+    network.eval()
+    return found
+
+
+def state(network: nn.Module) -> list[torch.Tensor]:
+    return [*network.parameters(), *network.buffers()]
+
+
+def held(tensors: list[torch.Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+def peak(work: Callable[[], object], device: torch.device) -> int:
+    """The most bytes that were allocated at once during `work`, beyond those before it."""
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        work()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        work()
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder, "trace.json")
+        profiler.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text())["traceEvents"]
+    changes = sorted((event["ts"], event["args"]["Bytes"]) for event in events if event.get("name") == "[memory]")
+    now = most = 0
+    for _, change in changes:
+        now += change
+        most = max(most, now)
+    return most

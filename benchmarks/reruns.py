@@ -1,0 +1,207 @@
+"""How long is the server busy when a slider moves? The growth rate of DenseNet-121, there and back.
+
+Two real servers run side by side, one as it is and one whose `gc.freeze` does nothing. A client moves the slider of each
+in turn, with the messages that a browser sends. A rerun lasts from that message to the end of the script and of the
+garbage collection that Streamlit makes after it. In the servers every function of `explorer` that the app calls is
+timed; the rest is Streamlit, the page, and the messages.
+
+Streamlit's AppTest would be simpler and is no measure: it collects no garbage after a rerun and sends nothing, but
+compiles the pages anew in each run and parses its own messages.
+"""
+
+import functools
+import gc
+import importlib
+import inspect
+import itertools
+import json
+import pkgutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from statistics import median
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from benchmarks.measure import ROOT, UNPROMISED, Table, promised, spread
+
+PROMISED = 40.0  # ms beyond the library's own work
+LINK, KEY = {"network": "densenet121"}, "densenet.growth_rate"
+VALUES = [*range(13, 58, 4), *range(59, 14, -4)]  # there, and back on other values; never the preset's
+PAUSE = 0.05  # seconds between two moves of a hand
+
+
+class Rerun(NamedTuple):
+    """Seconds."""
+
+    total: float
+    library: float  # in `explorer`
+    garbage: float  # in garbage collections
+
+
+def tables(quick: bool) -> Iterator[Table]:
+    moves = list(itertools.islice(itertools.cycle(VALUES), (2 if quick else 6) * len(VALUES)))
+    with Server("as it is") as frozen, Server("unfrozen") as unfrozen:
+        pairs = [(frozen.move(value), unfrozen.move(value)) for value in moves]
+    ours, without = (list(column)[len(VALUES) :] for column in zip(*pairs, strict=True))  # the first round fills caches
+    beyond = 1e3 * median(r.total - r.library for r in ours)
+    ratio = spread([b.total / a.total for a, b in zip(ours, without, strict=True)])
+    yield Table(
+        f"The architecture page, growth rate of DenseNet-121 moved {len(ours)} times",
+        ("server", "rerun", "library", "garbage", "beyond library", "to ours", "promise", "kept"),
+        [
+            ("as it is", *columns(ours), "", *promised(beyond, at_most=PROMISED, unit=" ms")),
+            ("without gc.freeze", *columns(without), ratio, *UNPROMISED),
+        ],
+    )
+
+
+def columns(reruns: list[Rerun]) -> list[str]:
+    seconds = (
+        median(r.total for r in reruns),
+        median(r.library for r in reruns),
+        median(r.garbage for r in reruns),
+        median(r.total - r.library for r in reruns),
+    )
+    return [f"{1e3 * value:.1f} ms" for value in seconds]
+
+
+class Server:
+    """The app on a port of its own, and one session that is open there."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self.query = "&".join(f"{name}={value}" for name, value in LINK.items())
+        self.page = self.slider = ""
+
+    def __enter__(self) -> Self:
+        from websockets.sync.client import connect
+
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        with ExitStack() as stack:
+            self.log = stack.enter_context(tempfile.NamedTemporaryFile("r"))
+            command = [sys.executable, "-m", "benchmarks.reruns", self.mode, port, self.log.name]
+            server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stack.callback(server.wait)
+            stack.callback(server.terminate)
+            wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
+            address = f"ws://127.0.0.1:{port}/_stcore/stream"
+            self.socket = stack.enter_context(connect(address, subprotocols=["streamlit"], max_size=None))
+            self._rerun()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.close()
+
+    def move(self, value: int) -> Rerun:
+        self.log.read()  # what happened before
+        began = time.perf_counter()
+        self._rerun(value)
+        ended = time.perf_counter()
+        time.sleep(PAUSE)  # until garbage is collected too
+        while not (lines := self.log.read()).endswith("\n"):
+            time.sleep(PAUSE)
+        spans = [json.loads(line) for line in lines.splitlines()]
+        ended = max(ended, *(start + seconds for _, start, seconds in spans))
+        return Rerun(ended - began, *(sum(s for what, _, s in spans if what == which) for which in Rerun._fields[1:]))
+
+    def _rerun(self, value: int | None = None) -> None:
+        """Send what a browser sends, and read until the script has ended."""
+        from streamlit.proto.BackMsg_pb2 import BackMsg
+        from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+        message = BackMsg()
+        message.rerun_script.query_string = self.query
+        message.rerun_script.page_script_hash = self.page
+        if value is not None:
+            widget = message.rerun_script.widget_states.widgets.add(id=self.slider)
+            widget.double_array_value.data.append(value)
+        self.socket.send(message.SerializeToString())
+        while True:
+            answer = ForwardMsg.FromString(self.socket.recv())
+            kind = answer.WhichOneof("type")
+            if kind == "navigation":
+                self.page = answer.navigation.page_script_hash
+            elif kind == "page_info_changed":
+                self.query = answer.page_info_changed.query_string
+            elif kind == "delta" and answer.delta.new_element.slider.id.endswith(KEY):
+                self.slider = answer.delta.new_element.slider.id
+            elif kind == "script_finished":
+                break
+        if value is not None and f"growth_rate={value}" not in self.query:
+            raise RuntimeError(f"the slider was moved to {value}, and the link says {self.query!r}")
+
+
+def wait_for(address: str, server: "subprocess.Popen[bytes]") -> None:
+    while True:
+        try:
+            urllib.request.urlopen(address).close()
+        except OSError:
+            if server.poll() is not None:
+                raise RuntimeError("the server did not start") from None
+            time.sleep(0.1)
+        else:
+            return
+
+
+Report = Callable[[str, float, float], None]  # what, when it began, how long it took
+
+
+def watch(report: Report) -> None:
+    """Time every function of the library that is called from outside it, and every garbage collection."""
+    package = importlib.import_module("explorer")
+    modules = [m.name for m in pkgutil.walk_packages(package.__path__, "explorer.") if not m.name.endswith("__main__")]
+    inside = threading.local()
+
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if getattr(inside, "library", False):
+                return function(*args, **kwargs)
+            inside.library = True
+            began = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                inside.library = False
+                report("library", began, time.perf_counter() - began)
+
+        return call
+
+    for module in [importlib.import_module(name) for name in modules]:
+        for name, value in list(vars(module).items()):
+            ours = str(getattr(value, "__module__", "")).startswith("explorer")
+            if ours and not name.startswith("_") and inspect.isfunction(inspect.unwrap(value)):
+                setattr(module, name, timed(value))
+
+    def collected(phase: str, _: dict[str, int], began: list[float] = [0.0]) -> None:  # noqa: B006
+        if phase == "start":
+            began[0] = time.perf_counter()
+        else:
+            report("garbage", began[0], time.perf_counter() - began[0])
+
+    gc.callbacks.append(collected)
+
+
+def serve(mode: str, port: str, log: str) -> None:
+    from streamlit.web import cli
+
+    if mode == "unfrozen":
+        gc.freeze = lambda: None  # type: ignore[assignment]
+    with open(log, "a", buffering=1) as file:
+        watch(lambda *span: print(json.dumps(span), file=file))
+        sys.argv = ["streamlit", "run", "app.py", "--server.port", port, "--server.headless", "true"]
+        cli.main()
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])

@@ -1,0 +1,149 @@
+"""A picture file on stdin becomes its upright RGB pixels on stdout: `python -m explorer.decoding < x.jpg > x.ppm`.
+
+A process of its own, since a small hostile file can take gigabytes or minutes, or crash a decoder: it confines
+itself before it reads, and whatever becomes of it, the server stays. Standard library and Pillow only: it starts
+anew for every file.
+
+Output: "P6 width height 255", a line break, and the pixels (a PPM), exit status 0; or one line that says why
+not, in words that follow the file's name, exit status 1. Any other end is one of a confined process.
+"""
+
+import io
+import math
+import sys
+from array import array
+from contextlib import suppress
+
+# Image.open() imports the plugins of the other formats by itself, but these two only with all of Pillow's
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
+
+LONGEST_SIDE = 1024  # pixels; no input of these networks is larger, and a page shows no more
+MOST_PIXELS = 25_000_000  # a 24-megapixel camera
+MOST_MEMORY = 300_000_000  # bytes beyond those of this process before it reads
+MOST_SECONDS = 15  # of a processor's time
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+
+UNKNOWN = "is not a picture that can be read here, or is damaged: save it as PNG, JPEG, WebP, BMP, TIFF or GIF"
+# Pillow tells a lack of memory from damage in some formats only
+UNREADABLE = (
+    "is damaged or cut short, or takes too much memory or time to decode: "
+    "save it again as PNG or JPEG, smaller if it is large"
+)
+
+
+class Refusal(Exception):
+    """What is wrong, in words that follow the file's name."""
+
+
+def _too_large(size: str) -> Refusal:
+    return Refusal(
+        f"has {size}, more than the {MOST_PIXELS / 1e6:g} million that are read: save a smaller version of it"
+    )
+
+
+def confine() -> None:
+    """Limits on memory and processor time for the rest of this process; no files written, no core dumps.
+
+    Each as far as the system has it: Windows has none of them here, and memory is limited on Linux only.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limits = {resource.RLIMIT_CPU: MOST_SECONDS, resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: 0}
+    with suppress(FileNotFoundError), open("/proc/self/statm") as sizes:
+        limits[resource.RLIMIT_AS] = int(sizes.read().split()[0]) * resource.getpagesize() + MOST_MEMORY
+    for kind, most in limits.items():
+        _, hard = resource.getrlimit(kind)  # which the administrator may have set lower
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (most, most))
+
+
+def decode(data: bytes) -> Image.Image:
+    """The first picture of a file, upright, in RGB, on white. Raises Refusal, and nothing else.
+
+    Shrunk to LONGEST_SIDE, never enlarged; a strip keeps at least one pixel of its short side. Colours are
+    taken as sRGB: profiles are not applied. 16-bit grey is scaled by 65535 (12-bit by 4095), the range that
+    the file declares, so that a dark picture stays dark; 32-bit integers and floats declare none, and are
+    scaled from the least to the largest finite value of the shrunk picture.
+    """
+    try:
+        return _decode(data)
+    except Refusal:
+        raise
+    except UnidentifiedImageError:
+        raise Refusal(UNKNOWN) from None
+    except Image.DecompressionBombError:  # Pillow's own limit, where it meets it before ours
+        raise _too_large("too many pixels") from None
+    except Exception:  # on damaged files Pillow raises nearly every error there is, MemoryError included
+        raise Refusal(UNREADABLE) from None
+
+
+def _decode(data: bytes) -> Image.Image:
+    image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise _too_large(f"{width} x {height} pixels")
+    shrink = LONGEST_SIDE / max(width, height)
+    image.draft(None, (math.ceil(width * shrink), math.ceil(height * shrink)))  # JPEG: 1/2, 1/4 or 1/8
+    image.load()
+    zero_is_white = getattr(image, "tag_v2", {}).get(262) == 0  # Pillow turns over such TIFFs of 8 bits only
+    image = _averageable(image, zero_is_white)
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    with suppress(Exception):  # broken metadata leave a picture as it is
+        ImageOps.exif_transpose(image, in_place=True)
+    if image.mode == "F":
+        image = _from_floats(image, zero_is_white)
+    elif image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def _averageable(image: Image.Image, zero_is_white: bool) -> Image.Image:
+    """In a mode whose neighbouring pixels can be averaged: RGB, RGBA, L from 16 bits, F from 32."""
+    if image.mode.startswith("I;16"):
+        return _from_16_bits(image, zero_is_white)
+    if image.mode in {"I", "F"}:
+        return image.convert("F")
+    if image.mode in {"La", "RGBa"}:  # colours already multiplied by alpha
+        image = image.convert(image.mode.upper())
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _from_16_bits(image: Image.Image, zero_is_white: bool) -> Image.Image:
+    """8-bit grey, scaled by the declared range, where Pillow's convert() would clip at 255."""
+    white = 4095 if getattr(image, "tag_v2", {}).get(258) in {12, (12,)} else 65535
+    table = [min(255, round(value * 255 / white)) for value in range(65536)]
+    if zero_is_white:
+        table = [255 - grey for grey in table]
+    if "transparency" in image.info:
+        table[image.info["transparency"]] = 255
+    return image.convert("I").point(table, "L")
+
+
+def _from_floats(image: Image.Image, zero_is_white: bool) -> Image.Image:
+    """8-bit grey; what is not a number is black, and so is a picture of one value."""
+    finite = [value for value in array("f", image.tobytes()) if math.isfinite(value)] or [0.0]
+    black, white = min(finite), max(finite)
+    if zero_is_white:
+        black, white = white, black
+    scale = 255 / (white - black) if white != black else 0.0
+    return image.point(lambda value: value * scale + (0.5 - black * scale)).convert("L")  # which rounds down
+
+
+def main() -> int:
+    confine()
+    try:
+        image = decode(sys.stdin.buffer.read())
+    except Refusal as refusal:
+        sys.stdout.buffer.write(f"{refusal}\n".encode())
+        return 1
+    sys.stdout.buffer.write(b"P6 %d %d 255\n" % image.size)
+    sys.stdout.buffer.write(image.tobytes())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

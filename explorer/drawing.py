@@ -1,0 +1,273 @@
+"""Where does everything stand in a drawing of the network? Nodes, edges and their places, from the plan's real edges.
+
+A stage or block that is closed is one node; an opened one shows what is inside. Equal neighbouring blocks fold
+into one node. An opened stage begins a row, and tensors that come into a row from another stand at its left end
+as ports, so that every edge stays within its row.
+
+Places are counted in nodes: x along the row, and a lane: 0 is the trunk, 1 is above it (what goes round a
+branch), -1 below (a second pass, each layer under itself in the first). Whoever draws decides how large a node is.
+"""
+
+from collections.abc import Collection, Sequence
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+from explorer.plan import Op, Plan
+
+Level = Literal["stage", "block", "operation"]
+# how a tensor gets from one node to another
+Role = Literal["flow", "identity", "projection", "padding", "concat", "second pass", "gate"]
+
+
+class Node(NamedTuple):
+    """Something to see and click: an operation, a closed block or stage, or a port where a tensor comes in."""
+
+    id: str  # the operation's name; or "stage", "stage/block" of what is closed
+    level: Literal["stage", "block", "operation", "port"]
+    label: str
+    ops: tuple[Op, ...]
+    times: int  # how many equal neighbours it stands for
+    row: int
+    x: float
+    lane: int
+    leaves_to: str  # the stage in another row that reads it from here; "" for none, or for the next row's flow
+
+
+class Edge(NamedTuple):
+    source: int  # index of a node
+    target: int
+    role: Role
+
+
+class Frame(NamedTuple):
+    """An opened stage or block around its nodes; closing it is a click on its label."""
+
+    id: str
+    label: str
+    level: Literal["stage", "block"]
+    row: int
+    lane: int
+    first: float
+    last: float
+
+
+class Drawing(NamedTuple):
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    frames: tuple[Frame, ...]
+    places: dict[str, int]  # operation -> index of the node that shows it
+
+
+class Shortcut(NamedTuple):
+    """The shorter way into a join, round the branch: from `source` through the operations of `path`."""
+
+    source: str
+    path: tuple[str, ...]
+    role: Role
+
+
+def opened_to(plan: Plan, level: Level) -> frozenset[str]:
+    """What must be open to see all stages, all blocks, or all operations."""
+    opened: set[str] = set()
+    for op in plan.ops[1:]:
+        if level == "operation" or (level == "block" and op.block):
+            opened.add(op.stage)
+        if level == "operation" and op.block:
+            opened.add(f"{op.stage}/{op.block}")
+    return frozenset(opened)
+
+
+def draw(plan: Plan, opened: Collection[str] = (), pairs: Sequence[tuple[Op, Op]] = ()) -> Drawing:
+    """The network with the stages and blocks in `opened` open.
+
+    `pairs` are operations that compute the same features twice: the block of the later one stands below the
+    earlier one's. Names in `opened` that the network does not have are passed over.
+    """
+    layout = _Layout(plan, opened, {_block(later): _block(earlier) for earlier, later in pairs})
+    rows: list[list[list[Op]]] = [[]]
+    for _, ops in groupby(plan.ops, key=lambda op: op.stage):
+        stage = list(ops)
+        if stage[0].stage in opened and rows[-1]:
+            rows.append([])
+        rows[-1].append(stage)
+    for row, stages in enumerate(rows):
+        layout.write_row(row, stages)
+    return layout.drawing()
+
+
+def shortcut(plan: Plan, join: Op) -> Shortcut:
+    """How the inputs of an add or multiply meet again, going back within its block: the shorter of the two ways."""
+    one, other = (_way_back(plan, name, join) for name in join.inputs[:2])
+    meeting = next((name for name in one if name in other), one[-1])
+    ways = [way[: way.index(meeting)] if meeting in way else way for way in (one, other)]
+    path = min(ways, key=len)
+    kinds = {plan[name].kind for name in path}
+    role: Role = "identity"
+    if join.kind == "multiply":
+        role = "gate"
+    elif "pad" in kinds:
+        role = "padding"
+    elif "conv" in kinds:
+        role = "projection"
+    return Shortcut(meeting, tuple(reversed(path)), role)
+
+
+def _way_back(plan: Plan, name: str, join: Op) -> list[str]:
+    """From an input of a join back to the first operation outside its block, that one included."""
+    way = [name]
+    while _block(plan[way[-1]]) == _block(join) and plan[way[-1]].inputs:
+        way.append(plan[way[-1]].inputs[0])
+    return way
+
+
+def _block(op: Op) -> tuple[str, str]:
+    return op.stage, op.block
+
+
+def _signature(ops: Sequence[Op], before: str) -> tuple[object, ...]:
+    """What blocks must share to be called equal: shapes, costs, the wiring, and reading only what stands `before`."""
+    index = {op.name: i for i, op in enumerate(ops)} | {before: -1}
+    return tuple(
+        (op.kind, op.shape, op.params, op.macs, op.attributes, tuple(index.get(name, name) for name in op.inputs))
+        for op in ops
+    )
+
+
+class _Layout:
+    """Writes nodes row by row, left to right, in the order in which the operations run."""
+
+    def __init__(self, plan: Plan, opened: Collection[str], above: dict[tuple[str, str], tuple[str, str]]) -> None:
+        self.plan, self.opened, self.above = plan, opened, above
+        self.nodes: list[Node] = []
+        self.frames: list[Frame] = []
+        self.places: dict[str, int] = {}
+        self.ports: dict[tuple[int, str], int] = {}  # (row, operation elsewhere) -> index of its port
+        self.shortcuts = {op.name: shortcut(plan, op) for op in plan.ops if op.kind in ("add", "multiply")}
+        self.aside = {name: way for way in self.shortcuts.values() for name in way.path}
+        self.begins: dict[tuple[str, str], float] = {}  # block -> x of its first node
+        self.ends = {0: 0.0, -1: 0.0}  # lane -> x behind its last node
+
+    def write_row(self, row: int, stages: list[list[Op]]) -> None:
+        inside = {op.name for ops in stages for op in ops}
+        entering = dict.fromkeys(name for ops in stages for op in ops for name in op.inputs if name not in inside)
+        for i, name in enumerate(entering):
+            source = self.plan[name]
+            self.ports[row, name] = len(self.nodes)
+            self.nodes.append(Node(name, "port", source.stage, (source,), 1, row, 0.0, i, ""))
+        self.ends = dict.fromkeys(self.ends, 1.0 if entering else 0.0)
+        for ops in stages:
+            if ops[0].stage in self.opened:
+                self._write_open_stage(row, ops)
+            else:
+                self._write(row, ops[0].stage, "stage", ops[0].stage, ops)
+
+    def _write_open_stage(self, row: int, ops: list[Op]) -> None:
+        began = len(self.nodes)
+        blocks = [list(block) for _, block in groupby(ops, key=lambda op: op.block)]
+        before = ops[0].inputs[0] if ops[0].inputs else ""
+        signed = []
+        for block in blocks:
+            signed.append((block, _signature(block, before)))
+            before = block[-1].name
+        for _, run in groupby(signed, key=lambda pair: pair[1]):
+            self._write_equal(row, [block for block, _ in run])
+        self._frame(row, ops[0].stage, ops[0].stage, "stage", began)
+
+    def _write_equal(self, row: int, blocks: list[list[Op]]) -> None:
+        """Neighbouring blocks that are equal: one is shown for all."""
+        first, began = blocks[0], len(self.nodes)
+        identity = f"{first[0].stage}/{first[0].block}"
+        label = first[0].block if len(blocks) == 1 else f"{first[0].block}–{blocks[-1][0].block.split()[-1]}"
+        if not first[0].block or identity in self.opened:
+            for op in first:
+                self._write(row, op.name, "operation", _local(op), [op])
+            if first[0].block:
+                times = f" ×{len(blocks)}" if len(blocks) > 1 else ""
+                self._frame(row, identity, label + times, "block", began)
+        else:
+            self._write(row, identity, "block", label, first, len(blocks))
+        for alike in blocks[1:]:
+            self.places |= {op.name: self.places[shown.name] for op, shown in zip(alike, first, strict=True)}
+
+    def _write(self, row: int, identity: str, level: Level, label: str, ops: list[Op], times: int = 1) -> None:
+        x, lane = self._place(ops[0], level)
+        self.places |= dict.fromkeys([op.name for op in ops], len(self.nodes))
+        self.nodes.append(Node(identity, level, label, tuple(ops), times, row, x, lane, ""))
+
+    def _place(self, op: Op, level: Level) -> tuple[float, int]:
+        block = _block(op)
+        if level == "operation" and op.name in self.aside:
+            # above the branch, which has been written already, at equal distances
+            path = self.aside[op.name].path
+            begin, end = self.begins.get(block, 0.0), self.ends[0] - 1
+            return begin + (end - begin) * (path.index(op.name) + 1) / (len(path) + 1), 1
+        lane = -1 if level != "stage" and block in self.above else 0
+        x = self.ends[lane]
+        if block not in self.begins:
+            x = max(x, self.begins.get(self.above.get(block, block), x))
+            self.begins[block] = x
+        self.ends[lane] = x + 1
+        self.ends[0] = max(self.ends.values())
+        return x, lane
+
+    def _frame(self, row: int, identity: str, label: str, level: Literal["stage", "block"], began: int) -> None:
+        xs = [node.x for node in self.nodes[began:]]
+        self.frames.append(Frame(identity, label, level, row, self.nodes[began].lane, min(xs), max(xs)))
+
+    def drawing(self) -> Drawing:
+        edges: dict[Edge, None] = {}
+        leaves: dict[int, str] = {}
+        for op in self.plan.ops:
+            target = self.places[op.name]
+            node = self.nodes[target]
+            for name in op.inputs:
+                if self.nodes[self.places[name]].row != node.row:
+                    leaves.setdefault(self.places[name], op.stage)
+                source = self._seen_from(node.row, name)
+                # nodes stand in the order in which they run: a way back is one between equal blocks that share a node
+                if source < target:
+                    edges[Edge(source, target, self._role(op, name, source, node))] = None
+            if op.kind == "add" and node.level == "block":
+                # the branch is hidden in the closed block, its shortcut is not
+                way = self.shortcuts[op.name]
+                source = self._seen_from(node.row, _way_back(self.plan, way.source, op)[-1])
+                if source < target:
+                    edges[Edge(source, target, way.role)] = None
+        last = {node.row: i for i, node in enumerate(self.nodes) if node.level != "port"}
+        nodes = [
+            node._replace(leaves_to=leaves.get(i, "") if i != last.get(node.row) else "")
+            for i, node in enumerate(self.nodes)
+        ]
+        return Drawing(tuple(nodes), tuple(edges), tuple(self.frames), self.places)
+
+    def _seen_from(self, row: int, name: str) -> int:
+        """The node that stands for an operation in this row: itself, or the port where its tensor comes in."""
+        place = self.places[name]
+        return place if self.nodes[place].row == row else self.ports[row, name]
+
+    def _role(self, op: Op, name: str, source: int, node: Node) -> Role:
+        if node.level == "stage":
+            next_to_it = node.x - self.nodes[source].x <= 1
+            return "concat" if op.kind == "concat" and not next_to_it else "flow"
+        if node.level == "operation" and op.name in self.aside:
+            return self.aside[op.name].role
+        if node.lane == -1 and _block(self.plan[name]) != _block(op):
+            return "second pass"
+        if op.kind == "concat":
+            return "concat"
+        if op.kind in ("add", "multiply") and node.level == "operation":
+            way = self.shortcuts[op.name]
+            if name == (way.path[-1] if way.path else way.source):
+                return way.role
+        return "flow"
+
+
+def differences(plan: Plan, other: Plan) -> frozenset[str]:
+    """Operations of `plan` that `other` does not have, or has otherwise: in kind, shape, or cost."""
+    return frozenset(op.name for op in plan.ops if op.name not in other or other[op.name][1:] != op[1:])
+
+
+def _local(op: Op) -> str:
+    """The last part of the name that says something: conv2, downsample.0."""
+    parts = op.name.split(".")
+    return ".".join(parts[-2:]) if parts[-1].isdigit() and len(parts) > 1 else parts[-1]
