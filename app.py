@@ -20,6 +20,7 @@ warm_up()
 page = st.navigation(
     [
         st.Page("pages/architecture.py", title="Architecture", icon=":material/account_tree:", default=True),
+        st.Page("pages/design_space.py", title="Design space", icon=":material/tune:", url_path="design-space"),
         st.Page("pages/feature_maps.py", title="Feature maps", icon=":material/grid_view:", url_path="feature-maps"),
     ]
 )

@@ -1,8 +1,8 @@
 """How long is the server busy when a slider moves? The growth rate of DenseNet-121, there and back.
 
-Two real servers run side by side, one as it is and one whose `gc.freeze` does nothing. A client moves the slider of each
-in turn, with the messages that a browser sends. A rerun lasts from that message to the end of the script and of the
-garbage collection that Streamlit makes after it. In the servers every function of `explorer` that the app calls is
+Two real servers run side by side, one as it is and one whose `gc.freeze` does nothing. A client moves the slider of
+each in turn, with the messages that a browser sends. A rerun lasts from that message to the end of the script and of
+the garbage collection that Streamlit makes after it. In the servers every function of `explorer` that the app calls is
 timed; the rest is Streamlit, the page, and the messages.
 
 Streamlit's AppTest would be simpler and is no measure: it collects no garbage after a rerun and sends nothing, but
@@ -11,11 +11,9 @@ compiles the pages anew in each run and parses its own messages.
 
 import functools
 import gc
-import importlib
 import inspect
 import itertools
 import json
-import pkgutil
 import socket
 import subprocess
 import sys
@@ -25,8 +23,10 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from statistics import median
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, NamedTuple, Self
 
 from benchmarks.measure import ROOT, UNPROMISED, Table, promised, spread
@@ -156,40 +156,55 @@ def wait_for(address: str, server: "subprocess.Popen[bytes]") -> None:
 Report = Callable[[str, float, float], None]  # what, when it began, how long it took
 
 
-def watch(report: Report) -> None:
-    """Time every function of the library that is called from outside it, and every garbage collection."""
-    package = importlib.import_module("explorer")
-    modules = [m.name for m in pkgutil.walk_packages(package.__path__, "explorer.") if not m.name.endswith("__main__")]
-    inside = threading.local()
+class Watch(MetaPathFinder):
+    """Times every function of the library that is called from outside it, from the module's import on.
 
-    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+    Modules are imported when the app wants them, as they are without a watch: what is there before `gc.freeze` matters.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.inside = threading.local()
+
+    def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name.startswith("explorer.") else None
+        if spec and spec.loader:
+            execute = spec.loader.exec_module
+
+            def execute_and_wrap(module: ModuleType) -> None:
+                execute(module)
+                self._wrap(module)
+
+            spec.loader.exec_module = execute_and_wrap  # type: ignore[method-assign]
+        return spec
+
+    def _wrap(self, module: ModuleType) -> None:
+        for name, value in list(vars(module).items()):
+            ours = getattr(value, "__module__", "") == module.__name__
+            if ours and not name.startswith("_") and inspect.isfunction(inspect.unwrap(value)):
+                setattr(module, name, self._timed(value))
+
+    def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            if getattr(inside, "library", False):
+            if getattr(self.inside, "library", False):
                 return function(*args, **kwargs)
-            inside.library = True
+            self.inside.library = True
             began = time.perf_counter()
             try:
                 return function(*args, **kwargs)
             finally:
-                inside.library = False
-                report("library", began, time.perf_counter() - began)
+                self.inside.library = False
+                self.report("library", began, time.perf_counter() - began)
 
         return call
 
-    for module in [importlib.import_module(name) for name in modules]:
-        for name, value in list(vars(module).items()):
-            ours = str(getattr(value, "__module__", "")).startswith("explorer")
-            if ours and not name.startswith("_") and inspect.isfunction(inspect.unwrap(value)):
-                setattr(module, name, timed(value))
-
-    def collected(phase: str, _: dict[str, int], began: list[float] = [0.0]) -> None:  # noqa: B006
+    def collection(self, phase: str, _: dict[str, int]) -> None:
+        """A callback of the garbage collector."""
         if phase == "start":
-            began[0] = time.perf_counter()
+            self.began = time.perf_counter()
         else:
-            report("garbage", began[0], time.perf_counter() - began[0])
-
-    gc.callbacks.append(collected)
+            self.report("garbage", self.began, time.perf_counter() - self.began)
 
 
 def serve(mode: str, port: str, log: str) -> None:
@@ -198,7 +213,9 @@ def serve(mode: str, port: str, log: str) -> None:
     if mode == "unfrozen":
         gc.freeze = lambda: None  # type: ignore[assignment]
     with open(log, "a", buffering=1) as file:
-        watch(lambda *span: print(json.dumps(span), file=file))
+        watch = Watch(lambda *span: print(json.dumps(span), file=file))
+        sys.meta_path.insert(0, watch)
+        gc.callbacks.append(watch.collection)
         sys.argv = ["streamlit", "run", "app.py", "--server.port", port, "--server.headless", "true"]
         cli.main()
 

@@ -18,16 +18,16 @@ LEVELS = {"Stages": "stage", "Blocks": "block", "Operations": "operation"}
 def network_drawing() -> None:
     """The whole network as one figure; a click opens, closes, or selects an operation."""
     origin, config = session.choice()
-    opened: frozenset[str] = state.setdefault("opened", frozenset())
-    box = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
+    box = st.columns([5, 3, 2, 2], vertical_alignment="bottom")
     box[0].segmented_control(
         "Open to",
         list(LEVELS),
+        default="Blocks",
         key="level.drawn",
-        on_change=_open_to,
         help="A click on a stage or a block opens it; a click on its title ▾ closes it again.",
         width="stretch",
     )
+    opened = _opened()
     colouring: Colouring = box[1].selectbox(
         "Colour", get_args(Colouring), key="colouring", persist_state="session", help="What a node's colour says."
     )
@@ -71,10 +71,13 @@ def _draw(
     )
 
 
-def _open_to() -> None:
+def _opened() -> frozenset[str]:
+    """What the level opens; with no level chosen, what clicks have opened."""
     level = state["level.drawn"]
     if level:
         state.opened = drawing.opened_to(session.current_plan(), LEVELS[level])
+    found: frozenset[str] = state.opened
+    return found
 
 
 def _clicked(key: str) -> None:

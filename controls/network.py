@@ -5,6 +5,8 @@ from typing import Any
 import streamlit as st
 
 from controls import session
+from explorer import design_space
+from explorer.design_space import Curve, Measure
 from explorer.families import (
     FAMILIES,
     PRESETS,
@@ -18,6 +20,9 @@ from explorer.families import (
     knobs,
     known_as,
 )
+from explorer.plots.design_space import sparkline
+
+TALLEST = 4  # times the present cost: as high as a curve goes, the same for all so that they compare
 
 state = st.session_state
 
@@ -48,6 +53,16 @@ def network_form() -> None:
     )
     _identity()
     _depth()
+    st.segmented_control(
+        "Curves under the sliders",
+        ["params", "MACs", "memory"],
+        default="params",
+        key="curves",
+        persist_state="session",
+        help="What each slider's other values would cost, all on one scale from zero to four times the present "
+        "cost. Click the chosen one again for none.",
+        width="stretch",
+    )
     config = session.config()
     unused = config.unused()
     drawn = knobs(type(config))
@@ -154,16 +169,29 @@ def _draw_list(knob: Knob, values: tuple[int, ...], key: str, counted: bool) -> 
     for i, value in enumerate(values):
         _set(f"{key}.{i}", value)
         shared = {"key": f"{key}.{i}", "on_change": changed, "help": _sentence(knob.help) if i == 0 else None}
-        _slider(f"{knob.title}, stage {i + 1}", knob, value, shared)
+        _slider(f"{knob.title}, stage {i + 1}", knob, value, shared, i)
 
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _slider(label: str, knob: Knob, value: float, shared: dict[str, Any]) -> None:
-    """As far as is usual; further where the network already is."""
+def _slider(label: str, knob: Knob, value: float, shared: dict[str, Any], entry: int = -1) -> None:
+    """As far as is usual; further where the network already is. Over it, what the other values would cost."""
     number = float if knob.kind == "real" else int
-    most = knob.usual if value <= knob.usual else knob.most
+    low, high = design_space.reach(knob, value)
     on_grid = (value - knob.least) % knob.step == 0 or knob.kind == "real"
-    st.slider(label, number(knob.least), number(most), step=number(knob.step if on_grid else 1), **shared)
+    curve = _curves(session.config(), state["curves"]).get((knob.name, entry))
+    with st.container(gap=None):
+        st.slider(label, number(low), number(high), step=number(knob.step if on_grid else 1), **shared)
+        if curve:
+            st.html(sparkline(curve, low, high, family_of(session.config()).colour, TALLEST * max(1, curve.cost)))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _curves(config: Config, measure: Measure | None) -> dict[tuple[str, int], Curve]:
+    if measure is None:
+        return {}
+    return {
+        (axis.knob.name, axis.entry): design_space.curve(config, axis, measure) for axis in design_space.axes(config)
+    }

@@ -553,11 +553,11 @@ def costly_files() -> dict[str, tuple[str, bytes]]:
         "hidden-tile.tif": ("refused", tiff(bomb, [*tags, *hidden, (322, 4, 1, 64), (323, 4, 1, 64)])),
         "strips.tif": (
             "refused",
-            tiff(b"", [*tags[:3], (262, 3, 1, 1), (273, 4, 3_000_000, bytes(12_000_000)), (278, 4, 1, 1)]),
+            tiff(b"", [*tags[:3], (262, 3, 1, 1), (273, 4, 4_900_000, bytes(19_600_000)), (278, 4, 1, 1)]),
         ),
         "exif.png": (
             "read",
-            png(8, 8, 8, 2, None, chunk(b"eXIf", tiff(b"", [(274, 5, 1_200_000, bytes(9_600_000))]))),
+            png(8, 8, 8, 2, None, chunk(b"eXIf", tiff(b"", [(274, 5, 2_400_000, bytes(19_200_000))]))),
         ),
     }
 

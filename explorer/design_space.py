@@ -1,0 +1,233 @@
+"""What would other settings cost? Curves along one knob, maps over two, and a search under a budget.
+
+Everything is counted by writing plans, about a millisecond each, so a page can afford hundreds while a slider is
+dragged. Nothing is built and nothing is run.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from explorer.costs import forward_bytes, receptive_field
+from explorer.families import Config, ConfigError, Knob, family_of, knobs, write_plan
+from explorer.plan import Plan
+
+Measure = Literal["params", "MACs", "memory", "receptive field"]
+
+MEASURES: Mapping[Measure, Callable[[Plan], int]] = {
+    "params": lambda plan: plan.params,
+    "MACs": lambda plan: plan.macs,
+    "memory": forward_bytes,  # peak of one image's forward pass, weights included
+    "receptive field": receptive_field,
+}
+
+
+class Axis(NamedTuple):
+    """A knob that can be turned by numbers; `entry` counts within a list, -1 is a knob of one number."""
+
+    knob: Knob
+    entry: int
+    title: str
+
+    def value(self, config: Config) -> float:
+        found: Any = getattr(config, self.knob.name)
+        return float(found if self.entry < 0 else found[self.entry])
+
+    def change(self, config: Config, value: float) -> dict[str, Any]:
+        """The fields of `config` that set this axis to `value`."""
+        number: float = value if self.knob.kind == "real" else round(value)
+        if self.entry < 0:
+            return {self.knob.name: number}
+        entries = list(getattr(config, self.knob.name))
+        entries[self.entry] = number
+        return {self.knob.name: tuple(entries)}
+
+
+def axes(config: Config) -> tuple[Axis, ...]:
+    """All that can be turned by numbers in this configuration and changes its costs, in the form's order."""
+    found: list[Axis] = []
+    for knob in knobs(type(config)):
+        if knob.name in config.unused() or knob.name in ("dropout", "drop_path"):
+            continue
+        if knob.kind == "list":
+            count = len(getattr(config, knob.name))
+            found += [Axis(knob, i, f"{knob.title}, stage {i + 1}") for i in range(count)]
+        elif knob.kind in ("whole", "real"):
+            found.append(Axis(knob, -1, knob.title))
+    return tuple(found)
+
+
+def reach(knob: Knob, value: float) -> tuple[float, float]:
+    """From where to where a slider goes: as far as is usual, further where the `value` already is."""
+    return knob.least, (knob.usual if value <= knob.usual else knob.most)
+
+
+def samples(axis: Axis, config: Config, count: int) -> list[float]:
+    """At most `count` values over the axis's reach, its ends and the present value among them."""
+    low, high = reach(axis.knob, axis.value(config))
+    step = axis.knob.step
+    even = [low + (high - low) * i / (count - 2) for i in range(count - 1)]
+    # on the knob's own grid: what a slider can reach
+    onto = [min(high, low + round((value - low) / step) * step) for value in even]
+    return sorted({round(value, 6) for value in [*onto, axis.value(config)]})
+
+
+class Curve(NamedTuple):
+    """A measure along one axis; values that cannot be are left out."""
+
+    axis: Axis
+    values: tuple[float, ...]
+    costs: tuple[int, ...]
+    present: float
+    cost: int  # at the present value
+
+
+def curve(config: Config, axis: Axis, measure: Measure, count: int = 11) -> Curve:
+    found = {value: _cost(config, axis.change(config, value), measure) for value in samples(axis, config, count)}
+    known = {value: cost for value, cost in found.items() if cost is not None}
+    present = axis.value(config)
+    return Curve(axis, tuple(known), tuple(known.values()), present, known[round(present, 6)])
+
+
+class Grid(NamedTuple):
+    """A measure over two axes: `costs[row][column]` at `ys[row]`, `xs[column]`; None where no network can be."""
+
+    x: Axis
+    y: Axis
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+    costs: tuple[tuple[int | None, ...], ...]
+
+
+def grid(config: Config, x: Axis, y: Axis, measure: Measure, count: int = 12) -> Grid:
+    """Raises ValueError where both axes are the same."""
+    if x == y:
+        raise ValueError(f"{x.title} is on both axes; choose another one for one of them")
+    xs, ys = samples(x, config, count), samples(y, config, count)
+    costs = tuple(tuple(_cost(config, at(config, x, one, y, other), measure) for one in xs) for other in ys)
+    return Grid(x, y, tuple(xs), tuple(ys), costs)
+
+
+def at(config: Config, x: Axis, one: float, y: Axis, other: float) -> dict[str, Any]:
+    """The fields of `config` that set two axes, which may be entries of one list."""
+    if x.knob.name != y.knob.name:
+        return x.change(config, one) | y.change(config, other)
+    entries = list(getattr(config, x.knob.name))
+    entries[x.entry], entries[y.entry] = round(one), round(other)
+    return {x.knob.name: tuple(entries)}
+
+
+def _cost(config: Config, changes: dict[str, Any], measure: Measure) -> int | None:
+    try:
+        return MEASURES[measure](write_plan(config.adapt(**changes)))
+    except ConfigError:
+        return None
+
+
+class Mark(NamedTuple):
+    """A published network on a grid; `exact` where it differs from the present one in nothing but the two axes."""
+
+    title: str
+    x: float
+    y: float
+    exact: bool
+
+
+def marks(config: Config, grid: Grid) -> list[Mark]:
+    """The family's published networks that lie within the grid."""
+    found = []
+    for preset in family_of(config).presets.values():
+        other = preset.config
+        if {axis.title for axis in axes(other)} >= {grid.x.title, grid.y.title}:
+            x, y = grid.x.value(other), grid.y.value(other)
+            if grid.xs[0] <= x <= grid.xs[-1] and grid.ys[0] <= y <= grid.ys[-1]:
+                found.append(Mark(preset.title, x, y, config.replace(**at(config, grid.x, x, grid.y, y)) == other))
+    return found
+
+
+class Found(NamedTuple):
+    config: Config
+    params: int
+    macs: int
+    used: float  # the mean share of the limits that it uses up
+
+
+class Search(NamedTuple):
+    """The configurations that come closest under the limits, best first, and how far the search got."""
+
+    found: tuple[Found, ...]
+    tried: int
+    combinations: int
+    seconds: float
+
+
+MOST_SECONDS = 1.5
+MOST_VALUES = 24  # of one knob
+
+
+def search(
+    config: Config,
+    names: Sequence[str],
+    params: int | None = None,
+    macs: int | None = None,
+    most: int = 10,
+    seconds: float = MOST_SECONDS,
+) -> Search:
+    """Turn the knobs in `names` and leave the others: which networks use up the limits best without passing one?
+
+    A list knob is turned as a whole: every length in proportion to the present one, and the same number for all
+    its entries. Where there are more combinations than time, they are tried in a mixed order that is always the
+    same. Raises ValueError without a limit or without knobs.
+    """
+    if not names or (params is None and macs is None):
+        raise ValueError("A search needs at least one knob to turn and one limit to keep.")
+    by_name = {knob.name: knob for knob in knobs(type(config))}
+    options = [_options(by_name[name], config) for name in names]
+    combinations = math.prod(len(values) for values in options)
+    began, tried, found = time.perf_counter(), 0, []
+    for values in _shuffled(options, combinations):
+        if time.perf_counter() - began > seconds:
+            break
+        tried += 1
+        try:
+            candidate = config.adapt(**dict(zip(names, values, strict=True)))
+        except ConfigError:
+            continue
+        plan = write_plan(candidate)
+        shares = [cost / limit for cost, limit in ((plan.params, params), (plan.macs, macs)) if limit]
+        if max(shares) <= 1:
+            found.append(Found(candidate, plan.params, plan.macs, sum(shares) / len(shares)))
+    found.sort(key=lambda one: -one.used)
+    return Search(tuple(found[:most]), tried, combinations, time.perf_counter() - began)
+
+
+def _options(knob: Knob, config: Config) -> list[Any]:
+    """The values of one knob that a search tries."""
+    present = getattr(config, knob.name)
+    if knob.kind == "list":
+        largest = max(present)
+        usual = range(int(knob.least), int(min(knob.usual, 2 * MOST_VALUES)) + 1)
+        scaled = [tuple(max(int(knob.least), round(entry * n / largest)) for entry in present) for n in usual]
+        return list(dict.fromkeys([*scaled, *((n,) * len(present) for n in usual), present]))
+    if knob.kind in ("choice", "switch"):
+        return list(knob.choices) or [False, True]
+    axis = Axis(knob, -1, knob.title)
+    if knob.kind == "whole" and (knob.usual - knob.least) / knob.step < MOST_VALUES:
+        return list(range(int(knob.least), int(knob.usual) + 1, int(knob.step)))
+    values = samples(axis, config, MOST_VALUES)
+    return [value if knob.kind == "real" else round(value) for value in values]
+
+
+def _shuffled(options: list[list[Any]], combinations: int) -> Iterator[tuple[Any, ...]]:
+    """Every combination once, in an order that mixes them all; the same order each time."""
+    # steps of a stride that shares no factor with the count visit every number once, and nothing is stored
+    stride = int(combinations * 0.6180339887) | 1
+    while math.gcd(stride, combinations) > 1:
+        stride += 2
+    for i in range(combinations):
+        index, values = i * stride % combinations, []
+        for option in options:
+            index, at = divmod(index, len(option))
+            values.append(option[at])
+        yield tuple(values)

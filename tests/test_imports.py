@@ -1,0 +1,123 @@
+"""Imports run one way: app and pages ask the library; what only counts needs no torch. Read from the sources."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("explorer", "pages", "controls")
+ABOVE = {"streamlit", "pages", "controls", "app", "server"}  # what the library knows nothing of
+TENSORS = {"torch", "torchvision", "captum"}
+TABLES = {"numpy", "pandas"}
+COUNTING = ("explorer.plan", "explorer.families", "explorer.costs", "explorer.budget")
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(source: str, module: str, package: bool = False) -> set[str]:
+    """Dotted names that a module imports, at its top or inside a function; of `from a import b` both a and a.b."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = module.split(".")
+            parents = parents[: len(parents) - node.level + package] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            found.update({base, *(f"{base}.{alias.name}" for alias in node.names)})
+    # of a.b.c, also a and a.b: Python runs them first
+    return {".".join(name.split(".")[:n]) for name in found for n in range(1, name.count(".") + 2)}
+
+
+def sources() -> dict[str, Path]:
+    files = [file for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*.py"))]
+    return {module_of(file): file for file in [*files, *sorted(ROOT.glob("*.py"))]}
+
+
+MODULES = sources()
+GRAPH = {
+    module: imports_of(file.read_text(encoding="utf-8"), module, file.name == "__init__.py")
+    for module, file in MODULES.items()
+}
+
+
+def within(package: str) -> list[str]:
+    return [module for module in MODULES if module == package or module.startswith(f"{package}.")]
+
+
+def reached(module: str) -> set[str]:
+    """All that a module imports, and what those of ours import in turn."""
+    seen, ahead = set(), [module]
+    while ahead:
+        for name in GRAPH[ahead.pop()] - seen:
+            seen.add(name)
+            if name in GRAPH:
+                ahead.append(name)
+    return seen
+
+
+def test_imports_are_found_wherever_they_stand():
+    source = """
+import os.path
+from a.b import c as d
+
+def late():
+    import torch.nn
+    from . import sister
+    from ..cousins import one
+
+if True:
+    from .. import aunt
+"""
+    expected = {"os", "os.path", "a", "a.b", "a.b.c", "torch", "torch.nn", "x", "x.y", "x.y.sister"}
+    expected |= {"x.cousins", "x.cousins.one", "x.aunt"}
+    assert imports_of(source, "x.y.z") == expected
+    # inside a package's own __init__ one dot is the package
+    assert imports_of("from .z import w", "x.y", package=True) == {"x", "x.y", "x.y.z", "x.y.z.w"}
+
+
+def test_the_graph_is_the_projects():
+    assert {"explorer.plan", "explorer.network", "explorer.families.resnet"} <= GRAPH.keys()
+    assert "torch" in reached("explorer.network")
+    assert "explorer.plan" in reached("explorer.costs")
+    assert "psutil" in reached("explorer.budget")
+
+
+@pytest.mark.parametrize("module", within("explorer"))
+def test_the_library_knows_nothing_of_the_app(module):
+    assert not GRAPH[module] & ABOVE
+
+
+@pytest.mark.parametrize("module", [module for package in COUNTING for module in within(package)])
+def test_counting_needs_no_tensors(module):
+    assert not reached(module) & (TENSORS | TABLES)
+
+
+@pytest.mark.parametrize("module", [*within("explorer.families"), "explorer.costs"])
+def test_families_and_costs_know_only_plans(module):
+    ours = {name for name in reached(module) if name in MODULES}
+    allowed = {"explorer", "explorer.plan", *within("explorer.families")}
+    assert ours <= (allowed if module != "explorer.costs" else {"explorer", "explorer.plan"})
+
+
+def test_the_vocabulary_knows_nothing():
+    assert not {name for name in reached("explorer.plan") if name.split(".")[0] in {"explorer", *ABOVE}}
+
+
+def test_pages_only_ask():
+    for module in within("pages"):
+        assert not GRAPH[module] & (TENSORS | {"app", "server"}), module
+
+
+def test_controls_know_no_page():
+    for module in within("controls"):
+        assert not {name.split(".")[0] for name in GRAPH[module]} & {"pages", "app", "server"}, module
+
+
+def test_plots_take_tables_and_arrays():
+    for module in within("explorer.plots"):
+        assert not GRAPH[module] & TENSORS, module
