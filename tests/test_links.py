@@ -204,7 +204,14 @@ def test_values_that_contradict_each_other_are_told_about():
 
 
 def test_names_that_are_no_knobs_are_passed_over():
-    others = {"family": "densenet", "cardinality": "32", "op": "conv1", "seed": "x", "__proto__": "y", "growth rate": "z"}
+    others = {
+        "family": "densenet",
+        "cardinality": "32",
+        "op": "conv1",
+        "seed": "x",
+        "__proto__": "y",
+        "growth rate": "z",
+    }
     assert links.read({"network": "densenet121", "growth_rate": "24"} | others) == (
         Choice("densenet121", PRESETS["densenet121"].replace(growth_rate=24)),
         [],

@@ -22,6 +22,11 @@ def rgb(anchor: str) -> tuple[int, ...]:
     return tuple(bytes.fromhex(anchor.removeprefix("#")))
 
 
+def decoded(file: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(file)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def painted(value: float, reach: float, signed: bool) -> tuple[int, ...]:
     return tuple(paint(np.array([value]), reach, signed)[0].tolist())
 
@@ -178,7 +183,7 @@ def test_maps_can_be_scaled_one_by_one():
 
 def test_png_is_the_picture():
     picture = np.random.default_rng(0).integers(0, 256, (5, 9, 3), np.uint8)
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(mosaic.png(picture)))), picture)
+    np.testing.assert_array_equal(decoded(mosaic.png(picture)), picture)
 
 
 # --- components and overlays
@@ -241,7 +246,7 @@ def test_a_click_on_a_tile_selects_its_channel(count):
     assert tuple(figure.layout.yaxis.range) == (sheet.picture.shape[0], 0)
     assert image.layer == "below"
     data = base64.b64decode(image.source.removeprefix("data:image/png;base64,"))
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), sheet.picture)
+    np.testing.assert_array_equal(decoded(data), sheet.picture)
 
 
 def test_labels_tell_the_statistics():

@@ -52,6 +52,8 @@ KINDS = {
 OTHER, CLOSED, PORTS = "#777777", "#7a8aa0", "#bbbbbb"
 CHANGED, SELECTED = "#E69F00", "#D55E00"
 
+INSIDE = "middle center"
+
 Numbers = NDArray[np.float32]
 
 
@@ -111,6 +113,7 @@ def _places(drawing: Drawing) -> _Places:
     for r in rows:
         here = [node for node in nodes if node.row == r]
         levels = {node.level for node in here} - {"port"}
+        levels = levels - {"operation"} or levels  # single operations among blocks take a block's room
         spacing.append(min(WIDTH / (max(node.x for node in here) + 1), min(SPACING[level] for level in levels)))
     x = np.array([(node.x + 0.5) * spacing[node.row] for node in nodes], np.float32)
     source, target = np.array([e.source for e in edges], int), np.array([e.target for e in edges], int)
@@ -228,14 +231,15 @@ def _draw_nodes(result: go.Figure, drawing: Drawing, places: _Places, plan: Plan
     rows = [total(plan, node.ops, node.label) for node in nodes]
     kinds = [node.ops[-1].kind if node.level == "operation" else node.level for node in nodes]
     marker: dict[str, object] = {"symbol": "square", "opacity": 1, "size": _sizes(drawing, places)}
+    shade = np.zeros(len(nodes))
     if colouring == "kind":
         groups = {"stage": CLOSED, "block": CLOSED, "port": PORTS}
         marker["color"] = [groups.get(kind) or KINDS.get(kind, OTHER) for kind in kinds]
     else:
-        values, title = _values(nodes, rows, colouring)
+        shade, title = _values(nodes, rows, colouring)
         marker |= {
-            "color": values, "colorscale": [[i / 4, colour] for i, colour in enumerate(SIGNED[4:])],
-            "cmin": 0, "cmax": float(values.max(initial=1e-9)), "line": {"width": 1, "color": "#999999"},
+            "color": shade, "colorscale": [[i / 4, colour] for i, colour in enumerate(SIGNED[4:])],
+            "cmin": 0, "cmax": float(shade.max(initial=1e-9)), "line": {"width": 1, "color": "#999999"},
             "colorbar": {"title": {"text": title, "side": "right"}, "thickness": 12, "lenmode": "pixels",
                          "len": min(260, round(places.height) + 40), "y": 1, "yanchor": "top"},
         }  # fmt: skip
@@ -243,12 +247,21 @@ def _draw_nodes(result: go.Figure, drawing: Drawing, places: _Places, plan: Plan
         _label(node, places.spacing[node.row], inside) for node, inside in zip(nodes, _crowded(drawing), strict=True)
     ]
     result.add_scatter(
-        x=places.x, y=places.y, customdata=[node.id for node in nodes], text=[text for text, _ in labels],
+        x=places.x, y=places.y, customdata=[node.id for node in nodes],
+        text=["" if position == INSIDE else text for text, position in labels],
         textposition=[position for _, position in labels], textfont={"size": 11}, mode="markers+text", marker=marker,
         hovertext=[_hover(node, row) for node, row in zip(nodes, rows, strict=True)],
         hovertemplate="%{hovertext}<extra></extra>", showlegend=False,
         selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 1}},
     )  # fmt: skip
+    within = [i for i, (_, position) in enumerate(labels) if position == INSIDE]
+    if within:
+        # the theme's colour is for text on the page; this text stands on the node
+        dark = np.array([colouring == "kind"] * len(within)) | (2 * shade[within] > shade.max(initial=1e-9))
+        result.add_scatter(
+            x=places.x[within], y=places.y[within], text=[labels[i][0] for i in within], mode="text",
+            textfont={"size": 11, "color": np.where(dark, "#ffffff", "#222222")}, hoverinfo="skip", showlegend=False,
+        )  # fmt: skip
     if colouring == "kind":
         for kind in dict.fromkeys(kind for kind, node in zip(kinds, nodes, strict=True) if node.level == "operation"):
             result.add_scatter(
@@ -274,19 +287,19 @@ def _values(nodes: tuple[Node, ...], rows: list[Row], colouring: Colouring) -> t
 
 
 def _crowded(drawing: Drawing) -> list[bool]:
-    """Whether a node has edges under it, so that its label must go inside."""
+    """Whether a node has edges under it, so that its label must go elsewhere."""
     rows = {node.row for node in drawing.nodes if node.lane < 0}
     return [node.row in rows and node.level == "block" for node in drawing.nodes]
 
 
-def _label(node: Node, spacing: float, inside: bool) -> tuple[str, str]:
+def _label(node: Node, spacing: float, crowded: bool) -> tuple[str, str]:
     """As much as there is room for, and where."""
     if node.level == "port":
         return node.label, "middle left"
     whole = node.label + (f" ×{node.times}" if node.times > 1 else "")
     short = whole.split()[-1]
-    if inside and len(short) <= 3:
-        return short, "middle center"
+    if crowded:
+        return (short, INSIDE) if len(short) <= 3 else (whole, "top center")
     if 6.4 * len(whole) > spacing and node.level == "stage":
         whole = whole.replace(" ", "<br>")
     elif 6.4 * len(whole) > spacing:
