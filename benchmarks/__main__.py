@@ -24,9 +24,12 @@ def main() -> None:
         description=f"{__doc__}\n\n{lines}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("questions", nargs="*", choices=[*QUESTIONS, []], help="all of them, unless named")
+    parser.add_argument("questions", nargs="*", metavar="question", help="all of them, unless named")
     parser.add_argument("--quick", action="store_true", help="fewer repeats, rougher numbers")
     arguments = parser.parse_args()
+    for name in arguments.questions:
+        if name not in QUESTIONS:
+            parser.error(f"{name!r} is no question; there are {', '.join(QUESTIONS)}")
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; load before: {load}")
     print("Contenders take turns (A B, B A, ..), so that whatever else the machine does meets all of them alike. Times")

@@ -2,9 +2,13 @@
 
 And what it costs to keep tensors on the way: `run(keep=...)` against the bare forward pass, beside the two usual
 ways, hooks and an `fx.Interpreter`.
+
+Torch's threads wait for one another by spinning, so that several of them on a busy machine measure the other work.
+One thread's processor time is measured too, which counts this work alone.
 """
 
 import statistics
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -21,10 +25,28 @@ from explorer.network import build, run
 NETWORKS = ("resnet18", "resnet50", "densenet121")
 BATCHES = (1, 8)
 KEPT = 8
+HEADER = ("network", "takes", "peer", "peer's", "ratio", "promise", "kept")
 FORWARD, KEEP = 1.03, 1.05  # promised: at most so many times torchvision's forward; our own bare forward
 
 
 def tables(quick: bool) -> Iterator[Table]:
+    several = torch.get_num_threads()
+    yield forwards(f"{several} torch threads, time", time.perf_counter, quick)
+    torch.set_num_threads(1)
+    yield forwards("one torch thread, processor time", time.thread_time, quick)
+    torch.set_num_threads(several)
+    rows = []
+    for name in (*NETWORKS, "densenet201"):
+        contenders: dict[str, Callable[[], Any]] = {
+            "ours": lambda name=name: build(write_plan(PRESETS[name])),
+            "torchvision": lambda name=name: torchvision.models.get_model(name),
+        }
+        times = interleaved(contenders, seconds=2 if quick else 10)
+        rows.append(row(times, f"{name}, from configuration to network", "ours", "torchvision"))
+    yield Table("Building, fresh weights included", HEADER, rows)
+
+
+def forwards(how: str, clock: Callable[[], float], quick: bool) -> Table:
     rows = []
     for name in NETWORKS:
         theirs = torchvision.models.get_model(name).eval()
@@ -43,7 +65,8 @@ def tables(quick: bool) -> Iterator[Table]:
                         "interpreter": partial(interpreted, network, images, names),
                         "hooks": partial(hooked, network, images, names),
                     },
-                    seconds=(4 if quick else 40) * (0.5 if batch == 1 else 1.5),
+                    seconds=(4 if quick else 20) * (0.5 if batch == 1 else 1.5),
+                    clock=clock,
                 )
             what = f"{name}, batch {batch}"
             rows += [
@@ -52,17 +75,7 @@ def tables(quick: bool) -> Iterator[Table]:
                 row(times, f"{what}, keep {KEPT} by an Interpreter", "interpreter", "ours"),
                 row(times, f"{what}, keep {KEPT} by hooks", "hooks", "ours"),
             ]
-    header = ("inference", "takes", "peer", "peer's", "ratio", "promise", "kept")
-    yield Table(f"Forward on the CPU, 224 px, {torch.get_num_threads()} threads", header, rows)
-    rows = []
-    for name in (*NETWORKS, "densenet201"):
-        contenders: dict[str, Callable[[], Any]] = {
-            "ours": lambda name=name: build(write_plan(PRESETS[name])),
-            "torchvision": lambda name=name: torchvision.models.get_model(name),
-        }
-        times = interleaved(contenders, seconds=2 if quick else 10)
-        rows.append(row(times, f"{name}, from configuration to network", "ours", "torchvision"))
-    yield Table("Building", header, rows, ["Both draw fresh weights."])
+    return Table(f"Forward on the CPU, 224 px, {how}", HEADER, rows)
 
 
 def row(times: Times, what: str, ours: str, peer: str, limit: float = 0) -> tuple[str, ...]:

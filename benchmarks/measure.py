@@ -21,21 +21,26 @@ class Table(NamedTuple):
     notes: Sequence[str] = ()
 
 
-def interleaved(contenders: Mapping[str, Callable[[], object]], seconds: float, least: int = 5) -> Times:
-    """Every contender once a round, in alternating order, for about `seconds`; what each round took.
+def interleaved(
+    contenders: Mapping[str, Callable[[], object]],
+    seconds: float,
+    clock: Callable[[], float] = time.perf_counter,
+    least: int = 5,
+) -> Times:
+    """Every contender once a round, in alternating order, for about `seconds`; what each round took by the `clock`.
 
     Two rounds before that warm up and are not counted.
     """
     times: Times = {name: [] for name in contenders}
-    began, end, rounds = 0.0, 0.0, -2
+    end, rounds = 0.0, -2
     while rounds < least or time.perf_counter() < end:
         if rounds == 0:
             times = {name: [] for name in contenders}
             end = time.perf_counter() + seconds
         for name in contenders if rounds % 2 else reversed(contenders):
-            began = time.perf_counter()
+            began = clock()
             contenders[name]()
-            times[name].append(time.perf_counter() - began)
+            times[name].append(clock() - began)
         rounds += 1
     return times
 

@@ -48,9 +48,9 @@ def tables(quick: bool) -> Iterator[Table]:
         ("one image", "our params", "peer's", "unit", "ours", "peer's", "peer / ours"),
         counts,
         [
-            "torchinfo, fvcore and ptflops count norms too, each in its own way. CliqueNet's shared kernels are read by",
-            "a module of ours: ptflops passes over modules that it does not know, torchinfo counts the whole kernel",
-            "for each pass.",
+            "torchinfo, fvcore and ptflops count norms too, each in its own way. CliqueNet's shared kernels are read",
+            "by a module of ours: ptflops passes over modules that it does not know, torchinfo counts the whole",
+            "kernel for each pass.",
         ],
     )
 

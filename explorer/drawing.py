@@ -1,8 +1,8 @@
 """Where does everything stand in a drawing of the network? Nodes, edges and their places, from the plan's real edges.
 
 A stage or block that is closed is one node; an opened one shows what is inside. Equal neighbouring blocks fold
-into one node. An opened stage begins a row, and tensors that come into a row from another stand at its left end
-as ports, so that every edge stays within its row.
+into one node. An opened stage begins a new row where the present one is full, and tensors that come into a row
+from another stand at its left end as ports, so that every edge stays within its row.
 
 Places are counted in nodes: x along the row, and a lane: 0 is the trunk, 1 is above it (what goes round a
 branch), -1 below (a second pass, each layer under itself in the first). Whoever draws decides how large a node is.
@@ -13,6 +13,8 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 from explorer.plan import Op, Plan
+
+MOST_COLUMNS = 16  # of a row with more than one opened stage
 
 Level = Literal["stage", "block", "operation"]
 # how a tensor gets from one node to another
@@ -83,13 +85,16 @@ def draw(plan: Plan, opened: Collection[str] = (), pairs: Sequence[tuple[Op, Op]
     `pairs` are operations that compute the same features twice: the block of the later one stands below the
     earlier one's. Names in `opened` that the network does not have are passed over.
     """
-    layout = _Layout(plan, opened, {_block(later): _block(earlier) for earlier, later in pairs})
+    shortcuts = {op.name: shortcut(plan, op) for op in plan.ops if op.kind in ("add", "multiply")}
+    above = {_block(later): _block(earlier) for earlier, later in pairs}
     rows: list[list[list[Op]]] = [[]]
     for _, ops in groupby(plan.ops, key=lambda op: op.stage):
         stage = list(ops)
-        if stage[0].stage in opened and rows[-1]:
+        full = _Layout(plan, opened, above, shortcuts).write_row(0, [*rows[-1], stage]) > MOST_COLUMNS
+        if full and rows[-1] and stage[0].stage in opened:
             rows.append([])
         rows[-1].append(stage)
+    layout = _Layout(plan, opened, above, shortcuts)
     for row, stages in enumerate(rows):
         layout.write_row(row, stages)
     return layout.drawing()
@@ -136,18 +141,24 @@ def _signature(ops: Sequence[Op], before: str) -> tuple[object, ...]:
 class _Layout:
     """Writes nodes row by row, left to right, in the order in which the operations run."""
 
-    def __init__(self, plan: Plan, opened: Collection[str], above: dict[tuple[str, str], tuple[str, str]]) -> None:
-        self.plan, self.opened, self.above = plan, opened, above
+    def __init__(
+        self,
+        plan: Plan,
+        opened: Collection[str],
+        above: dict[tuple[str, str], tuple[str, str]],
+        shortcuts: dict[str, Shortcut],
+    ) -> None:
+        self.plan, self.opened, self.above, self.shortcuts = plan, opened, above, shortcuts
         self.nodes: list[Node] = []
         self.frames: list[Frame] = []
         self.places: dict[str, int] = {}
         self.ports: dict[tuple[int, str], int] = {}  # (row, operation elsewhere) -> index of its port
-        self.shortcuts = {op.name: shortcut(plan, op) for op in plan.ops if op.kind in ("add", "multiply")}
         self.aside = {name: way for way in self.shortcuts.values() for name in way.path}
         self.begins: dict[tuple[str, str], float] = {}  # block -> x of its first node
         self.ends = {0: 0.0, -1: 0.0}  # lane -> x behind its last node
 
-    def write_row(self, row: int, stages: list[list[Op]]) -> None:
+    def write_row(self, row: int, stages: list[list[Op]]) -> float:
+        """Returns how many columns the row takes."""
         inside = {op.name for ops in stages for op in ops}
         entering = dict.fromkeys(name for ops in stages for op in ops for name in op.inputs if name not in inside)
         for i, name in enumerate(entering):
@@ -160,6 +171,7 @@ class _Layout:
                 self._write_open_stage(row, ops)
             else:
                 self._write(row, ops[0].stage, "stage", ops[0].stage, ops)
+        return self.ends[0]
 
     def _write_open_stage(self, row: int, ops: list[Op]) -> None:
         began = len(self.nodes)

@@ -233,6 +233,7 @@ def test_files_are_read_back(say, tmp_path, name):
     assert (found["name"], found["changes"]) == ("mine", {})
     assert found["params"] == plan(wanted).params
     assert "mine: classes 7 → 8" in say("count", str(path), "--classes", "8")
+    assert "mine: classes 7 → 8" in say("count", "--batch", "2", str(path), "--classes", "8")
 
 
 # -- the other commands ------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ WIDTH = 1000.0  # of a row
 MARGIN = 90.0  # to its left, for what the ports and lanes are called
 LANE = 60.0  # between the trunk and what stands above or below it
 PORT = 18.0  # between ports above one another
-LABEL = 24.0  # for the text under a node
+LABEL = 34.0  # for the text under a node
 TITLE = 24.0  # for the title over an opened stage, and under an opened block
 HIGHEST = 110.0  # of an arc
 
@@ -193,10 +193,12 @@ def _draw_frames(result: go.Figure, drawing: Drawing, places: _Places) -> None:
     lines: list[tuple[float, float]] = []
     for frame in drawing.frames:
         title = f"▾ {frame.label}"
-        if frame.level == "stage":
-            titles.append((-MARGIN + 8, places.tops[frame.row] - TITLE / 2, title))
-            continue
         spacing = places.spacing[frame.row]
+        if frame.level == "stage":
+            begin, end, y = frame.first * spacing, (frame.last + 1) * spacing, places.tops[frame.row] - TITLE
+            lines += [(begin + 6, y), (end - 6, y), (math.nan, math.nan)]
+            titles.append((begin + 8, y + 11, title))
+            continue
         under = 10 if frame.row in crowded else LABEL + 4
         begin, end = (frame.first + 0.1) * spacing, (frame.last + 0.9) * spacing
         y = places.trunks[frame.row] + LANE * frame.lane - under

@@ -1,0 +1,75 @@
+"""The table of a network's operations: folded by stage or block, filtered, selected from, taken along."""
+
+import pandas as pd
+import streamlit as st
+
+from controls import session
+from explorer import costs
+from explorer.conventions import conventions
+from explorer.plan import Plan
+
+MOST_HEIGHT = 560  # pixels
+
+
+def operations_table(plan: Plan) -> None:
+    left, right = st.columns([1, 2], vertical_alignment="bottom")
+    level = left.segmented_control(
+        "One row for each",
+        ["stage", "block", "operation"],
+        default="stage",
+        required=True,
+        key="level",
+        persist_state="session",
+    )
+    wanted = right.text_input("Filter", placeholder="a name, a kind, or a shape: conv1, concat, 56×56", key="filter")
+    rows = pd.DataFrame(costs.table(plan, level))
+    if wanted:
+        texts = rows[["name", "kind", "input", "output"]]
+        rows = rows[texts.apply(lambda column: column.str.contains(wanted, case=False, regex=False)).any(axis=1)]
+    single = level == "operation"
+    event = st.dataframe(
+        rows.assign(
+            shape=rows.input + " → " + rows.output,
+            params_share=100 * rows.params_share,
+            macs_share=100 * rows.macs_share,
+        ),
+        hide_index=True,
+        height=min(MOST_HEIGHT, 38 + 35 * max(1, len(rows))),
+        column_order=["name", "kind", "shape", "params", "params_share", "macs", "macs_share", "receptive_field"],
+        column_config={
+            "name": st.column_config.TextColumn("Name", width=190 if single else 105, pinned=True),
+            "kind": st.column_config.TextColumn("Kind" if single else "Inside", width=75 if single else 130),
+            "shape": st.column_config.TextColumn("In → out, C×H×W", width=175),
+            "params": st.column_config.NumberColumn("Params", format="localized", width=88),
+            "params_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=85),
+            "macs": st.column_config.NumberColumn("MACs", format="localized", width=110),
+            "macs_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=85),
+            "receptive_field": st.column_config.NumberColumn("Sees", format="%d px", width=68, help="Receptive field."),
+        },
+        on_select="rerun" if single else "ignore",
+        selection_mode="single-row",
+        key=f"rows.{level}",
+    )
+    if single and (picked := event.selection.rows) and picked[0] < len(rows):
+        session.look_at(rows.iloc[picked[0]]["name"])
+        session.write_link()
+
+
+def conventions_table(plan: Plan) -> None:
+    """The network's count as each tool and paper would give it."""
+    rows = pd.DataFrame(conventions(plan))
+    st.dataframe(
+        rows.assign(ratio=rows.number / plan.macs),
+        hide_index=True,
+        column_order=["by", "word", "number", "ratio", "counts", "leaves_out", "source"],
+        column_config={
+            "by": st.column_config.TextColumn("Who says", width=150, pinned=True),
+            "word": st.column_config.TextColumn("of its", width=80),
+            "number": st.column_config.NumberColumn("Number", format="localized", width=120),
+            "ratio": st.column_config.NumberColumn("/ MACs", format="%.3f", width=65),
+            "counts": st.column_config.TextColumn("What it counts", width=330),
+            "leaves_out": st.column_config.TextColumn("What it leaves out", width=260),
+            "source": st.column_config.LinkColumn("Source", display_text="source", width=70),
+        },
+        key="conventions",
+    )
