@@ -33,9 +33,12 @@ def forward(network: GraphModule, images: Tensor, names: Sequence[str]) -> tuple
 
 
 def answers(logits: NDArray[np.float32], most: int = 5) -> list[Answer]:
-    """The most probable classes of one image's logits (classes,), by softmax."""
-    powers = np.exp(logits - logits.max())
-    probabilities = powers / powers.sum()
+    """The most probable classes of one image's logits (classes,), by softmax; not-a-number where a logit is that."""
+    wide = logits.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        # infinity minus infinity is 0 here: logits that overflowed share all of the probability
+        powers = np.exp(np.where(wide == wide.max(), 0, wide - wide.max()))
+    probabilities = powers / powers.sum() if not np.isnan(wide).any() else np.full(len(wide), np.nan)
     return [Answer(int(i), float(probabilities[i])) for i in np.argsort(-probabilities, kind="stable")[:most]]
 
 
@@ -63,7 +66,8 @@ class Channels(NamedTuple):
 
 def channels(maps: Maps) -> Channels:
     flat = maps.reshape(len(maps), -1).astype(np.float64)
-    return Channels(flat.mean(1), flat.var(1), flat.max(1), (flat == 0).mean(1))
+    with np.errstate(invalid="ignore"):  # deep networks without norms do overflow
+        return Channels(flat.mean(1), flat.var(1), flat.max(1), (flat == 0).mean(1))
 
 
 def order(maps: Maps, by: Order) -> NDArray[np.intp]:
@@ -96,18 +100,21 @@ def npz(name: str, maps: Maps) -> bytes:
 
 def strongest(maps: Maps, count: int) -> NDArray[np.intp]:
     """The channels with the largest mean absolute value."""
-    return np.argsort(-np.abs(maps).mean((1, 2)), kind="stable")[:count]
+    return np.argsort(-np.abs(maps).mean((1, 2), dtype=np.float64), kind="stable")[:count]
 
 
 def principal_components(maps: Maps) -> Maps:
     """(C, H, W) -> (3, H, W): the first three principal components over positions, in units of the first's
     standard deviation. Signs are chosen so that each component's largest weight is positive; components that
-    do not exist are zero.
+    do not exist are zero, and so are all of maps that are not finite.
 
     After Olah et al., The building blocks of interpretability, Distill 2018.
     """
     c, h, w = maps.shape
+    if not np.isfinite(maps).all():
+        return np.zeros((3, h, w), np.float32)
     flat = maps.reshape(c, -1).astype(np.float64)
+    flat /= np.abs(flat).max() or 1  # squares of large numbers overflow
     flat -= flat.mean(1, keepdims=True)
     # of the two Gram matrices the smaller has the same eigenvalues
     if c <= h * w:

@@ -1,6 +1,7 @@
 """May this network be built here? Limits come from the machine's free memory, or from environment variables."""
 
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ def limits(free: int | None = None) -> Limits:
     """`free` is the device's free memory in bytes; None: this machine's.
 
     EXPLORER_MAX_OPERATIONS, EXPLORER_MAX_PARAMS and EXPLORER_MAX_MEMORY (bytes, or 512MB, 4GB) come first.
-    Raises ValueError for a variable that is not a number.
+    Raises ValueError, naming the variable, for one that is not a number.
     """
     memory = _environment("EXPLORER_MAX_MEMORY") or int(SHARE * (free_memory() if free is None else free))
     return Limits(
@@ -77,11 +78,17 @@ def free_memory() -> int:
     return free if most == "max" else min(free, max(0, int(most) - used))
 
 
+NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)(MB|GB)?")
+FACTORS = {"MB": 10**6, "GB": 10**9, None: 1}
+
+
 def _environment(name: str) -> int:
-    text = os.environ.get(name, "").strip().upper()
-    if not text:
+    """The variable's number; 0 where it is not set."""
+    text = os.environ.get(name, "")
+    if not text.strip():
         return 0
-    for unit, factor in {"GB": 10**9, "MB": 10**6}.items():
-        if text.endswith(unit):
-            return int(float(text.removesuffix(unit)) * factor)
-    return int(text.replace("_", ""))
+    found = NUMBER.fullmatch(text.strip().upper().replace("_", ""))
+    number = int(float(found[1]) * FACTORS[found[2]]) if found else 0
+    if not number:
+        raise ValueError(f"{name}={text!r} is not a number above 0; write bytes, or 512MB, or 4GB")
+    return number

@@ -7,7 +7,7 @@ Only what differs from the published network that it started from is written, so
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from explorer.families import PRESETS, Config, ConfigError, describe, knobs
+from explorer.families import PRESETS, Config, ConfigError, Knob, describe, knobs
 
 DEFAULT = "resnet18"
 
@@ -40,8 +40,8 @@ def read(params: Mapping[str, str]) -> tuple[Choice, list[str]]:
         problems.append(f"The link names a network {origin[:40]!r} that does not exist; this is {DEFAULT} instead.")
         origin = DEFAULT
     config = PRESETS[origin]
-    kinds = {knob.name: knob.kind for knob in knobs(type(config))}
-    changes = {name: _value(kinds[name], text) for name, text in params.items() if name in kinds}
+    by_name = {knob.name: knob for knob in knobs(type(config))}
+    changes = {name: _value(by_name[name], text) for name, text in params.items() if name in by_name}
     try:
         return Choice(origin, config.replace(**changes)), problems
     except ConfigError:
@@ -55,6 +55,8 @@ def read(params: Mapping[str, str]) -> tuple[Choice, list[str]]:
     return Choice(origin, config), problems
 
 
-def _value(kind: str, text: str) -> Any:
-    """Text as the configuration will check it; what is not a list stays text and is refused there."""
-    return tuple(text.split("-")[:100]) if kind == "list" else text
+def _value(knob: Knob, text: str) -> Any:
+    """Text as the configuration will check it; what makes no sense stays text and is refused there."""
+    if knob.kind == "list":
+        return tuple(text.split("-")[:100])
+    return {describe(choice): choice for choice in knob.choices}.get(text, text)

@@ -286,6 +286,12 @@ def test_export_to_csv_is_the_table(say):
     assert rows[0].keys() == set(costs.Row._fields)
 
 
+def test_export_to_python_compiles(say, tmp_path):
+    path = tmp_path / "network.py"
+    assert say("export", "resnet20_cifar", "--classes", "7", "--format", "py", "--output", str(path)) == ""
+    compile(path.read_text(encoding="utf-8"), str(path), "exec")
+
+
 # -- what is wrong -----------------------------------------------------------------------------------------------------
 
 

@@ -132,7 +132,9 @@ def ask(package: str) -> dict[str, dict[str, int]]:
             images = torch.zeros(1, config.channels, config.input_size, config.input_size)
             found[by][name] = count(in_known_modules(config), images)
             if name in TORCHVISION:
-                found[by][f"torchvision {name}"] = count(get_model(name).eval(), images)
+                with torch.device("meta"):
+                    theirs = get_model(name).eval()
+                found[by][f"torchvision {name}"] = count(theirs.to_empty(device="cpu"), images)
     return found
 
 
@@ -140,9 +142,9 @@ def in_known_modules(config: Config):
     """Our network, with an nn.Linear: who looks a module's type up knows none of its subclasses."""
     from torch import nn
 
-    from explorer.network import Classifier, build
+    from explorer.network import Classifier, blank
 
-    network = build(plan(config))
+    network = blank(plan(config)).to_empty(device="cpu")  # the numbers do not matter
     for path, module in list(network.named_modules()):
         if type(module) is Classifier:
             linear = nn.Linear(module.in_features, module.out_features)

@@ -52,7 +52,9 @@ def check_counts_and_shapes(network, config):
     images = torch.zeros(2, *p.ops[0].shape, device=next(network.parameters()).device)
     # the counter sets hooks on every module of the process: this is the only place that uses it
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
+    with torch.no_grad():
+        with counter:
+            network(images)
         logits, kept = run(network, images, keep=[op.name for op in p.ops])
     assert logits.shape == kept[p.ops[-1].name].shape == (2, config.classes)
     for op in p.ops[:-1]:

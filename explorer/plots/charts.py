@@ -13,6 +13,8 @@ from explorer.costs import Row
 from explorer.plots.colours import SIGNED
 from explorer.plots.mosaic import Mosaic, png
 
+BINS = 40  # of a histogram
+
 
 def stage_bars(rows: Sequence[Row], colour: str) -> go.Figure:
     """Where the parameters, the MACs and the activation memory are: one bar a stage, input at the top."""
@@ -116,22 +118,28 @@ def colour_scale(reach: float, signed: bool) -> go.Figure:
 
 def histogram(values: NDArray[np.floating], colour: str) -> go.Figure:
     """How often a channel has which value; the bars at exact zero are counted apart, since ReLU makes so many."""
-    flat = values.ravel()
-    zero = int((flat == 0).sum())
-    rest = flat[flat != 0]
-    counts, edges = np.histogram(rest, bins=40) if rest.size else (np.zeros(0), np.zeros(1))
+    flat = values.ravel().astype(np.float64)
+    zero, odd = int((flat == 0).sum()), int((~np.isfinite(flat)).sum())
+    rest = flat[(flat != 0) & np.isfinite(flat)]
     figure = go.Figure()
+    width = 1.0
     if rest.size:
+        low, high = float(rest.min()), float(rest.max())
+        width = max((high - low) / BINS, 1e-9 * max(abs(low), abs(high)))  # a channel may have one value only
+        counts, edges = np.histogram(rest, bins=BINS, range=(low, low + BINS * width))
         figure.add_bar(
-            x=(edges[:-1] + edges[1:]) / 2, y=counts, width=np.diff(edges), marker_color=colour, name="not zero",
+            x=edges[:-1] + width / 2, y=counts, width=width, marker_color=colour, name="not zero",
             hovertemplate="%{y} positions near %{x:.3g}<extra></extra>",
         )  # fmt: skip
     if zero:
-        width = (edges[-1] - edges[0]) / 40 if rest.size else 1.0
         figure.add_bar(
             x=[0.0], y=[zero], width=[width], marker_color="#999999", name="exactly zero",
             hovertemplate="%{y} positions are exactly zero<extra></extra>",
         )  # fmt: skip
+    if odd:
+        figure.add_annotation(
+            text=f"{odd} positions are not finite", x=1, y=1, xref="paper", yref="paper", showarrow=False
+        )
     figure.update_layout(
         height=240, margin={"l": 0, "r": 0, "t": 10, "b": 0}, barmode="overlay", bargap=0,
         xaxis_title="value", yaxis_title="positions", legend={"orientation": "h", "y": 1.1},

@@ -12,11 +12,14 @@ SIGNED = ("#053061", "#2166ac", "#4393c3", "#92c5de", "#f7f7f7", "#f4a582", "#d6
 GAP = np.array([128, 128, 128], np.uint8)  # between tiles; visible on light and on dark pages
 
 
+SHADES = 249  # 8 steps of 31 and one: zero has a shade of its own, and so has every anchor
+
+
 def _table(anchors: tuple[str, ...]) -> NDArray[np.uint8]:
-    """256 colours through the anchors, (256, 3)."""
+    """The shades through the anchors, (SHADES, 3)."""
     rgb = np.array([[int(a[i : i + 2], 16) for i in (1, 3, 5)] for a in anchors], float)
-    at = np.linspace(0, 1, len(anchors))
-    return np.stack([np.interp(np.linspace(0, 1, 257), at, rgb[:, i]) for i in range(3)], 1).round().astype(np.uint8)
+    at, steps = np.linspace(0, 1, len(anchors)), np.linspace(0, 1, SHADES)
+    return np.stack([np.interp(steps, at, rgb[:, i]) for i in range(3)], 1).round().astype(np.uint8)
 
 
 SIGNED_TABLE = _table(tuple(SIGNED))
@@ -26,15 +29,12 @@ UNSIGNED_TABLE = _table(tuple(SIGNED[4:]))
 def paint(values: NDArray[np.floating], reach: NDArray[np.floating] | float, signed: bool) -> NDArray[np.uint8]:
     """(...) numbers -> (..., 3) colours; `reach` is the number that gets the full colour, broadcast to `values`.
 
-    A reach of zero paints everything as zero. Numbers beyond it are clipped, not-a-number is grey.
+    A reach of zero paints everything as zero. Numbers beyond it are cut, not-a-number is grey.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(np.asarray(reach) > 0, values / reach, 0.0)
-    bad = np.isnan(values)
-    if signed:
-        index, table = np.clip((np.nan_to_num(share) + 1) * 128, 0, 256), SIGNED_TABLE
-    else:
-        index, table = np.clip(np.nan_to_num(share) * 256, 0, 256), UNSIGNED_TABLE
-    colours: NDArray[np.uint8] = table[index.round().astype(np.intp)]
-    colours[bad] = GAP
+    with np.errstate(all="ignore"):
+        share = np.where(np.asarray(reach) > 0, values / np.asarray(reach, np.float64), 0.0)
+    share = np.clip(np.nan_to_num(share), -1 if signed else 0, 1)
+    index = ((share + 1) / 2 if signed else share) * (SHADES - 1)
+    colours: NDArray[np.uint8] = (SIGNED_TABLE if signed else UNSIGNED_TABLE)[index.round().astype(np.intp)]
+    colours[np.isnan(values)] = GAP
     return colours

@@ -1,0 +1,307 @@
+"""The app in a real Chromium, served as visitors get it: what only a browser can show.
+
+Screenshots of the pages are left in artefacts/.
+"""
+
+import io
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from torchvision.models import DenseNet
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[1]
+ARTEFACTS = ROOT / "artefacts"
+SMALL = "resnet20_cifar"
+PAGES = {"architecture": "", "design-space": "design-space", "feature-maps": "feature-maps"}
+PATIENCE = 45_000  # milliseconds; a busy machine is slow, and nothing here waits longer than it must
+ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+# Streamlit looks for its server beside the page first, and then at the root
+PROBE = re.compile(r"https?://[^/]+/[^/]+/_stcore/(health|host-config)$")
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """A server of the app's own, as `make run` starts it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "server.py", "--server.headless=true"]
+    server = subprocess.Popen(
+        [*command, "--server.address=127.0.0.1", f"--server.port={port}"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urlopen(f"{address}/_stcore/health", timeout=5) as answer:
+                    assert answer.read() == b"ok"
+                break
+            except (URLError, ConnectionError, TimeoutError):
+                assert server.poll() is None, "the server has ended"
+                assert time.monotonic() < deadline, "the server does not answer"
+                time.sleep(0.05)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    assert found, "there is no Chromium; `make browser` installs one"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser, address: str) -> Iterator[Visit]:
+    """Opens a page for a new visitor. At the end nothing may have failed on any of them."""
+    failures: list[str] = []
+    contexts = []
+
+    def visit(page: str = "", width: int = 1280, height: int = 900, scheme: str = "light", /, **link: str) -> Page:
+        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        opened = context.new_page()
+        opened.on("pageerror", lambda error: failures.append(f"uncaught: {error}"))
+        opened.on("console", lambda m: m.type == "error" and complain(m.text, m.location.get("url", "")))
+        opened.on("response", lambda r: r.status >= 400 and complain(f"answered {r.status}", r.url))
+        opened.on("requestfailed", lambda r: complain(f"failed: {r.failure}", r.url))
+        opened.goto(page if page.startswith("http") else f"{address}/{page}?{urlencode(link)}")
+        return settled(opened)
+
+    def complain(what: str, where: str) -> None:
+        if not PROBE.match(where):
+            failures.append(f"{what} ({where})")
+
+    expect.set_options(timeout=PATIENCE)
+    yield visit
+    for context in contexts:
+        context.close()
+    assert failures == []
+
+
+def settled(page: Page) -> Page:
+    """The script has run to its end, without a traceback, and its figures are drawn."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    expect(page.locator("h1").first).to_be_visible()
+    expect(page.locator("[data-testid=stException]")).to_have_count(0)
+    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0)
+    return page
+
+
+def text(page: Page, what: str | re.Pattern[str]) -> Locator:
+    return page.locator("[data-testid=stMain]").get_by_text(what).first
+
+
+def messages(page: Page) -> list[str]:
+    return page.locator("[data-testid=stAlert]").all_inner_texts()
+
+
+def mosaic(page: Page) -> Locator:
+    """The picture of all channels."""
+    return page.locator("[class*=st-key-mosaic] .main-svg image")
+
+
+def photo() -> bytes:
+    y, x = np.mgrid[:300, :400]
+    pixels = np.stack([x % 256, y % 256, (x * y // 100) % 256], 2).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG")
+    return file.getvalue()
+
+
+def send(page: Page, name: str, mime: str, data: bytes) -> None:
+    chooser = page.locator("[data-testid=stMain] [data-testid=stFileUploader] input[type=file]")
+    chooser.set_input_files({"name": name, "mimeType": mime, "buffer": data})
+
+
+def choose(page: Page, label: str, typed: str) -> None:
+    """Type into a select box, and take the first that fits."""
+    page.get_by_role("combobox", name=label).fill(typed)
+    page.get_by_role("option").first.click()
+
+
+# --- the acceptance of the whole
+
+
+def test_the_growth_rate_is_turned_with_the_keyboard(visit):
+    with torch.device("meta"):
+        expected = sum(p.numel() for p in DenseNet(24, (6, 12, 24, 16), 64).parameters())
+    page = visit(network="densenet121")
+    expect(text(page, "7,978,856")).to_be_visible()
+    slider = page.get_by_role("slider", name="Growth rate k")
+    slider.focus()
+    for _ in range(8):
+        slider.press("ArrowLeft")
+    expect(text(page, f"{expected:,}")).to_be_visible()
+    expect(page.locator("h1")).to_have_text("DenseNet of your own")
+    expect(slider).to_have_attribute("aria-valuenow", "24")
+    page.wait_for_url("**/?network=densenet121&growth_rate=24")
+    settled(page)
+
+
+def test_ones_own_photo_is_looked_at(visit):
+    page = visit("feature-maps", network=SMALL)
+    send(page, "holiday.jpg", "image/jpeg", photo())
+    expect(page.get_by_role("combobox", name="Picture")).to_have_value("holiday.jpg")
+    settled(page)
+    box = mosaic(page).bounding_box()
+    assert box
+    assert min(box["width"], box["height"]) > 200
+    assert messages(page) == []
+
+
+def test_a_hostile_file_is_refused_with_a_sentence(visit):
+    page = visit("feature-maps", network=SMALL)
+    send(page, "<img src=x onerror=alert(1)>.png", "image/png", b"#!/bin/sh\nrm -rf /\n")
+    alert = page.locator("[data-testid=stAlert]")
+    expect(alert).to_have_count(1)
+    expect(alert).to_contain_text("is not a picture that can be read here")
+    expect(alert.locator("img")).to_have_count(0)
+    settled(page)
+    # and the page lives
+    send(page, "holiday.jpg", "image/jpeg", photo())
+    expect(page.get_by_role("combobox", name="Picture")).to_have_value("holiday.jpg")
+    expect(mosaic(page)).to_be_visible()
+
+
+def test_a_click_on_a_tile_shows_that_channel(visit):
+    page = visit("feature-maps", network=SMALL, op="conv1")
+    expect(text(page, re.compile(r"the strongest; click another"))).to_be_visible()
+    # 16 channels stand in four rows of four
+    for channel in (6, 13):
+        mosaic(page).scroll_into_view_if_needed()
+        box = mosaic(page).bounding_box()
+        assert box
+        row, column = divmod(channel, 4)
+        page.mouse.click(box["x"] + box["width"] * (column + 0.5) / 4, box["y"] + box["height"] * (row + 0.5) / 4)
+        expect(text(page, re.compile(rf"^Channel {channel}$"))).to_be_visible()
+        settled(page)
+    # what was clicked is no channel of the next operation, which has none beyond 9
+    choose(page, "Operation", "fc")
+    expect(text(page, re.compile("^10 channels of 1×1"))).to_be_visible()
+    settled(page)
+
+
+def test_a_clicked_channel_that_the_next_network_does_not_have(visit):
+    page = visit("feature-maps", network="resnet18", input_size="64", op="conv1")
+    expect(text(page, re.compile("^64 channels"))).to_be_visible()
+    mosaic(page).scroll_into_view_if_needed()
+    box = mosaic(page).bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] - 8, box["y"] + box["height"] - 8)
+    expect(text(page, re.compile("^Channel 63$"))).to_be_visible()
+    choose(page, "Start from", "ResNet-20 (CIFAR)")
+    expect(text(page, re.compile("^16 channels"))).to_be_visible()
+    expect(text(page, re.compile("the strongest; click another"))).to_be_visible()
+    settled(page)
+
+
+def test_a_copied_link_opens_the_same_network_and_operation(visit):
+    page = visit("feature-maps", network="densenet40_12_cifar", growth_rate="6", blocks="2-3-2")
+    choose(page, "Operation", "denseblock2.denselayer3.conv1")
+    operation = "features.denseblock2.denselayer3.conv1"
+    page.wait_for_url(f"**/feature-maps?*op={operation}")
+    expect(text(page, re.compile("^6 channels of 16×16"))).to_be_visible()
+    for path in ("feature-maps", ""):
+        copy = visit(page.url.replace("/feature-maps", f"/{path}"))
+        expect(copy.get_by_role("slider", name="Growth rate k")).to_have_attribute("aria-valuenow", "6")
+        expect(copy.get_by_role("slider", name="Layers, stage 2")).to_have_attribute("aria-valuenow", "3")
+        assert messages(copy) == []
+        if path:
+            expect(text(copy, re.compile("^6 channels of 16×16"))).to_be_visible()
+        else:
+            expect(copy.get_by_role("link", name=f"See what {operation} sees").first).to_be_visible()
+
+
+def test_the_network_and_the_link_go_along_to_other_pages(visit):
+    page = visit(network="densenet40_12_cifar", growth_rate="6")
+    query = "?network=densenet40_12_cifar&growth_rate=6"
+    for name, path in (("Feature maps", "feature-maps"), ("Design space", "design-space"), ("Architecture", "")):
+        page.locator("[data-testid=stSidebarNav]").get_by_role("link", name=name).click()
+        page.wait_for_url(f"**/{path}{query}")
+        settled(page)
+        expect(page.get_by_role("slider", name="Growth rate k")).to_have_attribute("aria-valuenow", "6")
+    expect(page.locator("h1")).to_have_text("DenseNet of your own")
+
+
+def test_a_link_cannot_put_pictures_or_links_of_its_own_on_the_page(visit):
+    for value in ("![x](//localhost/a.png)", "[win](https://example.org)", "<img src=//localhost/a.png>"):
+        page = visit(network=value)
+        alert = page.locator("[data-testid=stAlert]")
+        expect(alert).to_contain_text("does not exist")
+        expect(alert.locator("img, a")).to_have_count(0)
+        expect(alert).to_contain_text(value)
+
+
+def test_visitors_do_not_disturb_one_another(visit):
+    one = visit("feature-maps", network=SMALL, op="conv1")
+    other = visit("feature-maps", network="cliquenet_k36_t12", widths="4-4-4", layers="2-2-2")
+    shown = mosaic(one).get_attribute("href")
+    slider = other.get_by_role("slider", name="Channels k, stage 1")
+    slider.focus()
+    for _ in range(4):
+        slider.press("ArrowRight")
+        one.get_by_role("slider", name="Opacity").press("ArrowLeft")
+    expect(slider).to_have_attribute("aria-valuenow", "8")
+    other.wait_for_url("**widths=8-4-4**")
+    expect(one.get_by_role("slider", name="Opacity")).to_have_attribute("aria-valuetext", "0.30")
+    settled(one)
+    settled(other)
+    assert "network=resnet20_cifar&op=conv1" in one.url
+    assert mosaic(one).get_attribute("href") == shown
+    expect(text(other, re.compile("First pass, second pass"))).to_be_visible()
+
+
+# --- how it looks
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_fit_laptops_and_desks(visit, name, scheme):
+    page = visit(PAGES[name], 1280, 900, scheme, network="densenet121" if name != "feature-maps" else SMALL)
+    background = page.locator("[data-testid=stApp]").evaluate("app => getComputedStyle(app).backgroundColor")
+    luminance = sum(map(int, re.findall(r"\d+", background)[:3])) / 3
+    assert luminance < 60 if scheme == "dark" else luminance > 240
+    ARTEFACTS.mkdir(exist_ok=True)
+    for width in (1280, 1920):
+        page.set_viewport_size({"width": width, "height": 3000})  # the whole page on one picture
+        expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+        settled(page)
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.js-plotly-plot')].every(plot => "
+            "plot.getBoundingClientRect().right <= innerWidth)"
+        )
+        for element in ("document.scrollingElement", "document.querySelector('[data-testid=stMain]')"):
+            assert page.evaluate(f"{element}.scrollWidth - {element}.clientWidth") <= 0, (element, width)
+        page.screenshot(path=ARTEFACTS / f"{name}-{scheme}-{width}.png", animations="disabled")
