@@ -11,9 +11,9 @@ from torch.fx import GraphModule
 from controls import networks, session
 from explorer import activations
 from explorer.activations import Maps
-from explorer.costs import BYTES, forward_bytes
 from explorer.families import Config, plan
 from explorer.images import Picture, as_seen, to_tensor
+from explorer.memory import BYTES, forward_bytes
 from explorer.weights import Weights
 
 MOST_FORWARDS = 16  # remembered at once, for all visitors together

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import psutil
 
-from explorer.costs import forward_bytes
+from explorer.memory import forward_bytes
 from explorer.plan import Plan
 
 MOST_OPERATIONS = 20_000
@@ -87,7 +87,7 @@ def _environment(name: str) -> int:
     text = os.environ.get(name, "")
     if not text.strip():
         return 0
-    found = NUMBER.fullmatch(text.strip().upper().replace("_", ""))
+    found = NUMBER.fullmatch("".join(text.split()).upper().replace("_", ""))
     number = int(float(found[1]) * FACTORS[found[2]]) if found else 0
     if not number:
         raise ValueError(f"{name}={text!r} is not a number above 0; write bytes, or 512MB, or 4GB")

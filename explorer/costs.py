@@ -1,17 +1,14 @@
-"""What does a network cost? Tables of its operations, and the memory that a forward or a training step needs.
+"""What does a network cost? Its numbers in sum, and tables of its operations, blocks and stages.
 
-Read from the plan alone; nothing is built. Numbers are float32. Memory counts tensors: weights, activations,
-gradients; not the scratch space of convolution libraries and not the process itself.
+Read from the plan alone; nothing is built.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
+from explorer.memory import BYTES, forward_bytes, training_bytes
 from explorer.plan import Op, Plan
-
-BYTES = 4  # of a float32
-INDEX_BYTES = 8  # of where a max pool found its maximum
 
 Level = Literal["stage", "block", "operation"]
 
@@ -125,69 +122,3 @@ def activation_bytes(ops: Iterable[Op]) -> int:
 def receptive_field(plan: Plan) -> int:
     """How many pixels, along one side, a position of the last feature map before the classifier depends on."""
     return max(op.receptive_field for op in plan.ops if op.stage != "head" and op.kind != "global_pool")
-
-
-def forward_bytes(plan: Plan, batch: int = 1) -> int:
-    """The most that is alive at once in a forward pass without gradients: each tensor lives until its last use."""
-    last_use = _last_use(plan)
-    live = peak = plan.ops[0].size
-    for i, op in enumerate(plan.ops[1:], start=1):
-        live += op.size
-        peak = max(peak, live)
-        live -= sum(plan[name].size for name in set(op.inputs) if last_use[name] == i)
-    return BYTES * (peak * batch + plan.params)
-
-
-def training_bytes(plan: Plan, batch: int = 1) -> int:
-    """The most that is alive at once in a training step: weights, gradients and momentum; the tensors that
-    autograd keeps for the backward pass; and the gradients on their way.
-    """
-    last_use = _last_use(plan)
-    until = {}  # a tensor lives until this operation's forward; or, where autograd keeps it, its backward
-    kept_by: dict[str, int] = {}
-    for i, op in enumerate(plan.ops):
-        until[op.name] = last_use.get(op.name, i)
-        for name in _kept(op):
-            kept_by[name] = min(kept_by.get(name, i), i)
-    live = 0
-    peak = 0
-    for i, op in enumerate(plan.ops):
-        live += op.size + _kept_beside(op)
-        peak = max(peak, live)
-        live -= sum(plan[name].size for name in set(op.inputs) if until[name] == i and name not in kept_by)
-    gradients: dict[str, int] = {plan.ops[-1].name: plan.ops[-1].size}
-    for i in range(len(plan.ops) - 1, 0, -1):
-        op = plan.ops[i]
-        wanted = [name for name in op.inputs if name != plan.ops[0].name]
-        # gradients of the inputs are made while the output's is still there
-        new = {name: plan[name].size for name in wanted}
-        peak = max(peak, live + sum(gradients.values()) + sum(new.values()))
-        gradients |= new
-        gradients.pop(op.name, None)
-        live -= _kept_beside(op)
-        live -= sum(plan[name].size for name, first in kept_by.items() if first == i)
-    return BYTES * (peak * batch + 3 * plan.params)
-
-
-def _last_use(plan: Plan) -> dict[str, int]:
-    return {name: i for i, op in enumerate(plan.ops) for name in op.inputs}
-
-
-def _kept(op: Op) -> tuple[str, ...]:
-    """The tensors that autograd keeps for this operation's backward pass (PyTorch's derivatives.yaml)."""
-    match op.kind:
-        case "conv" | "norm" | "linear" | "max_pool" | "avg_pool":
-            return op.inputs
-        case "multiply":
-            return op.inputs
-        case "activation":
-            keeps_output = getattr(op.attributes, "function", "") in ("relu", "tanh", "sigmoid")
-            return (op.name,) if keeps_output else op.inputs
-    return ()
-
-
-def _kept_beside(op: Op) -> int:
-    """Numbers that autograd keeps and no other operation sees: a pool's indices, a dropout's mask."""
-    if op.kind == "max_pool":
-        return op.size * INDEX_BYTES // BYTES
-    return op.size if op.kind == "dropout" else 0

@@ -529,11 +529,11 @@ def test_what_run_remembers_is_bounded():
     """Whatever visitors ask for: neither modules nor sources of generated code pile up."""
     config = small("resnet", input_size=8, blocks=(1, 1, 1))
     network, images = build(plan(config)), images_of(config)
-    asked = pairs_of_names(network, 80)
+    asked = pairs_of_names(network, 60)
     held = []
     tracemalloc.start()
     try:
-        for some in (asked[:50], asked[50:]):
+        for some in (asked[:36], asked[36:]):
             for keep in some:
                 run(network, images, keep)
             gc.collect()
@@ -542,22 +542,24 @@ def test_what_run_remembers_is_bounded():
     finally:
         tracemalloc.stop()
     # a line of code for each operation would be more
-    assert held[1] - held[0] < 1000 * 30
+    assert held[1] - held[0] < 1000 * 24
 
 
 @torch.no_grad()
-def test_a_network_can_be_forgotten():
+def test_a_network_is_gone_with_its_last_user():
+    """At once: the garbage collector may come late, and the largest network has half a gigabyte of weights."""
     config = small("densenet")
     network = build(plan(config))
     for keep in pairs_of_names(network, 5):
         run(network, images_of(config), keep)
     gone = [weakref.ref(network), *map(weakref.ref, network.modules()), *map(weakref.ref, network.parameters())]
     assert len(gone) > 100
-    del network
-    # once for the network, once for what was remembered of it
-    gc.collect()
-    gc.collect()
-    assert not any(alive() is not None for alive in gone)
+    gc.disable()
+    try:
+        del network
+        assert not [alive() for alive in gone if alive() is not None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

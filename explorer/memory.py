@@ -1,0 +1,122 @@
+"""How much memory does a forward pass or a training step take at its peak?
+
+Followed through the plan, tensor by tensor, as PyTorch makes and frees them; nothing is built. Numbers are
+float32. What is counted are tensors: the images, weights, activations, gradients; not the scratch space of
+convolution libraries, and not the process itself.
+"""
+
+from explorer.plan import Op, Plan
+
+BYTES = 4  # of a float32
+INDEX_BYTES = 8  # of where a max pool found its maximum
+
+
+def forward_bytes(plan: Plan, batch: int = 1) -> int:
+    """Of a forward pass without gradients: each tensor lives until its last use, the images as long as their caller."""
+    last_use = _last_use(plan)
+    live = peak = plan.ops[0].size
+    for i, op in enumerate(plan.ops[1:], start=1):
+        live += op.size
+        peak = max(peak, live)
+        live -= sum([plan[name].size for name in set(op.inputs) if last_use[name] == i])
+    return BYTES * (peak * batch + plan.params)
+
+
+def training_bytes(plan: Plan, batch: int = 1) -> int:
+    """Of a step of SGD with momentum: what autograd keeps for the backward pass, and the gradients on their way.
+
+    Weights and momentum are there all the time; gradients of weights come as the backward pass reaches them.
+    """
+    last_use = _last_use(plan)
+    kept_for: dict[str, int] = {}  # tensor -> the last operation, going backward, that autograd keeps it for
+    for i, op in enumerate(plan.ops):
+        for name in _kept(op):
+            kept_for.setdefault(name, i)
+    live = peak = plan.ops[0].size
+    for i, op in enumerate(plan.ops[1:], start=1):
+        live += op.size + _kept_beside(op)
+        peak = max(peak, live)
+        live -= sum([plan[name].size for name in set(op.inputs) if last_use[name] == i and name not in kept_for])
+    most = peak * batch + 2 * plan.params
+    released: dict[int, list[str]] = {}
+    for name, i in kept_for.items():
+        released.setdefault(i, []).append(name)
+    gradients = _Gradients(plan)
+    weights = 0
+    for i in range(len(plan.ops) - 1, 0, -1):
+        op = plan.ops[i]
+        gradients.backward(op)
+        weights += op.params
+        most = max(most, (live + gradients.peak) * batch + weights + 2 * plan.params)
+        live -= _kept_beside(op) + sum([plan[name].size for name in released.get(i, ()) if name != plan.ops[-1].name])
+    return BYTES * max(most, 3 * plan.params)
+
+
+class _Gradients:
+    """The storages of activations' gradients: an add passes on its own, a concat slices of its own."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.images = plan.ops[0].name
+        self.storage_of: dict[str, int] = {}
+        self.users: dict[int, int] = {}
+        self.size: dict[int, int] = {}
+        self.live = self.peak = 0
+        self._give(plan.ops[-1].name, self._make(plan.ops[-1].size))
+
+    def backward(self, op: Op) -> None:
+        """From the gradient of an operation's output to those of its inputs; `peak` is the most during this."""
+        self.peak = self.live
+        own = self.storage_of.pop(op.name)
+        for name in op.inputs:
+            if name != self.images:
+                passed_on = op.kind in ("add", "concat")
+                self._give(name, own if passed_on else self._make(self.plan[name].size))
+        self._drop(own)
+
+    def _give(self, name: str, storage: int) -> None:
+        """A gradient for a tensor; where it has one already, both are added up in a new storage."""
+        self.users[storage] = self.users.get(storage, 0) + 1
+        if name not in self.storage_of:
+            self.storage_of[name] = storage
+            return
+        old, self.storage_of[name] = self.storage_of[name], self._make(self.plan[name].size)
+        self.users[self.storage_of[name]] = 1
+        self._drop(old)
+        self._drop(storage)
+
+    def _make(self, size: int) -> int:
+        storage = len(self.size)
+        self.size[storage] = size
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        return storage
+
+    def _drop(self, storage: int) -> None:
+        self.users[storage] -= 1
+        if not self.users[storage]:
+            self.live -= self.size[storage]
+
+
+def _last_use(plan: Plan) -> dict[str, int]:
+    return {name: i for i, op in enumerate(plan.ops) for name in op.inputs} | {
+        plan.ops[0].name: -1  # the images are their caller's
+    }
+
+
+def _kept(op: Op) -> tuple[str, ...]:
+    """The tensors that autograd keeps for this operation's backward pass (PyTorch's derivatives.yaml)."""
+    match op.kind:
+        case "conv" | "norm" | "linear" | "max_pool" | "avg_pool" | "multiply":
+            return op.inputs
+        case "activation":
+            keeps_output = getattr(op.attributes, "function", "") in ("relu", "tanh", "sigmoid")
+            return (op.name,) if keeps_output else op.inputs
+    return ()
+
+
+def _kept_beside(op: Op) -> int:
+    """Numbers that autograd keeps and no other operation sees: a pool's indices, a dropout's mask."""
+    if op.kind == "max_pool":
+        return op.size * INDEX_BYTES // BYTES
+    return op.size if op.kind == "dropout" else 0
