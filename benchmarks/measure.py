@@ -1,6 +1,8 @@
 """Measuring and printing, the same for every question."""
 
 import json
+import os
+import re
 import statistics
 import subprocess
 import sys
@@ -70,14 +72,18 @@ def promised(value: float, at_most: float = 0, at_least: float = 0, unit: str = 
 UNPROMISED = ("", "")
 
 
-def child(module: str, *arguments: str) -> Any:
-    """What `python -m module arguments` prints on its last line, as JSON. Raises RuntimeError with its last complaint.
+def child(module: str, *arguments: str, **environment: str) -> Any:
+    """What `python -m module arguments` prints on its last line, as JSON. Raises RuntimeError with what it raised.
 
-    A process of its own for whatever changes the whole process: threads of torch, hooks, patches.
+    A process of its own for whatever changes the whole process: threads of torch, hooks, patches, the environment.
     """
-    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, cwd=ROOT)
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | environment)
     if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1])
+        lines = done.stderr.splitlines()  # libraries may complain further while the process ends
+        raise RuntimeError(
+            ([line for line in lines if re.match(r"[\w.]+(Error|Exception)\b", line)] or lines or [""])[-1]
+        )
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -64,8 +64,8 @@ def tables(quick: bool) -> Iterator[Table]:
         ),
         rows,
         [
-            "its cores: processor time over time. Where one session takes the cores, or other work does, a second one has",
-            "nothing to gain; no room: two processes, which share nothing, do not reach the promise either.",
+            "its cores: processor time over time. Where one session takes the cores, or other work does, a second",
+            "has nothing to gain; no room: two processes, which share nothing, do not reach the promise either.",
         ],
     )
 

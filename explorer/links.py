@@ -4,7 +4,8 @@ Only what differs from the published network that it started from is written, so
 `network=densenet121&growth_rate=24`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from explorer.families import PRESETS, Config, ConfigError, Knob, describe, knobs
@@ -42,17 +43,27 @@ def read(params: Mapping[str, str]) -> tuple[Choice, list[str]]:
     config = PRESETS[origin]
     by_name = {knob.name: knob for knob in knobs(type(config))}
     changes = {name: _value(by_name[name], text) for name, text in params.items() if name in by_name}
-    try:
-        return Choice(origin, config.replace(**changes)), problems
-    except ConfigError:
-        pass
-    # keep as much as fits together, one knob after another
-    for name, value in changes.items():
-        try:
-            config = config.adapt(**{name: value})
-        except ConfigError as error:
-            problems.append(f"A value in the link was left out: {error}.")
+    while changes:
+        for names in _attempts(list(changes)):
+            try:
+                config = config.replace(**{name: changes[name] for name in names})
+            except ConfigError as error:
+                reason = error
+            else:
+                changes = {name: value for name, value in changes.items() if name not in names}
+                break
+        else:
+            # the last attempt was one knob alone: its own reason
+            changes.pop(names[0])
+            problems.append(f"A value in the link was left out: {reason}.")
     return Choice(origin, config), problems
+
+
+def _attempts(names: list[str]) -> Iterator[tuple[str, ...]]:
+    """What to change together: all; else two that may need each other; else one knob after another."""
+    yield tuple(names)
+    yield from combinations(names, 2)
+    yield from ((name,) for name in reversed(names))
 
 
 def _value(knob: Knob, text: str) -> Any:

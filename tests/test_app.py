@@ -321,6 +321,17 @@ def test_the_address_is_the_whole_state():
     assert again.selectbox(key="operation.box").value == "layer2.0.conv1"
 
 
+def test_keys_pressed_faster_than_the_address_follows():
+    app = opened(network="densenet121")
+    for growth_rate in (31, 30, 29):
+        app.slider(key="densenet.growth_rate").set_value(growth_rate)
+        app.query_params = {"network": "densenet121"}  # as the browser still has it
+        app.run()
+        assert config(fine(app)).growth_rate == growth_rate
+    assert told(fine(app.run())) == []
+    assert app.query_params == {"network": "densenet121", "growth_rate": "29"}
+
+
 def test_going_back_in_the_browser_goes_back_to_that_network():
     app = opened(network="densenet121")
     app.slider(key="densenet.growth_rate").set_value(24).run()

@@ -5,8 +5,8 @@ import pytest
 
 from explorer import budget, network
 from explorer.budget import MOST_OPERATIONS, BudgetError, Limits, check, fitting_batch, free_memory, gigabytes, limits
-from explorer.costs import forward_bytes
 from explorer.families import PRESETS, parse, plan
+from explorer.memory import forward_bytes
 
 VARIABLES = ("EXPLORER_MAX_OPERATIONS", "EXPLORER_MAX_PARAMS", "EXPLORER_MAX_MEMORY")
 PLENTY = Limits(operations=10**9, params=10**15, memory=10**18)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
 
-from explorer.families.config import Config, ConfigError, Knob, describe, knobs
+from explorer.families.config import Config, ConfigError, Knob, describe, knobs, shown
 from explorer.families.family import Family, Preset
 from explorer.plan import Op, Plan
 
@@ -32,9 +32,9 @@ def parse(data: Mapping[str, Any]) -> Config:
 
     Raises ConfigError, one sentence that names field, value and what would do.
     """
-    name = data.get("family")
+    name = data.get("family") if isinstance(data, Mapping) else None
     if not isinstance(name, str) or name not in FAMILIES:
-        raise ConfigError(f"family={str(name)[:40]!r} is not known; there are {', '.join(FAMILIES)}")
+        raise ConfigError(f"family={shown(name)} is not known; there are {', '.join(FAMILIES)}")
     return FAMILIES[name].config.parse(data)
 
 

@@ -222,9 +222,16 @@ def _sentence(config: type[Config], error: ValidationError) -> str:
     name = str(first["loc"][0])
     if name not in config.model_fields:
         return f"{name[:40]!r} is not a knob of this family; it has {', '.join(config.model_fields)}"
-    value = repr(first["input"])
-    value = value if len(value) <= 60 else value[:57] + "..."
-    return f"{name}={value}: {message[0].lower()}{message[1:]}{_allowed(config, name)}"
+    return f"{name}={shown(first['input'])}: {message[0].lower()}{message[1:]}{_allowed(config, name)}"
+
+
+def shown(value: Any) -> str:
+    """What somebody gave, in at most 60 characters."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out numbers of more than 4,300 digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _allowed(config: type[Config], name: str) -> str:
@@ -233,6 +240,8 @@ def _allowed(config: type[Config], name: str) -> str:
     knob = _knob(config, name)
     if knob.kind == "list" and knob.length:
         return f" (allowed: {knob.length[0]} to {knob.length[1]} numbers, each {knob.least:g} to {knob.most:g})"
+    if knob.kind == "switch":
+        return " (allowed: true, false)"
     return f" (allowed: {knob.least:g} to {knob.most:g})" if knob.kind in ("whole", "real") else ""
 
 

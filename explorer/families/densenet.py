@@ -100,7 +100,8 @@ def depth(cfg: DenseNetConfig) -> int:
 
 def depths(cfg: DenseNetConfig) -> Mapping[str, dict[str, Any]]:
     if cfg.stem != "cifar":
-        return {str(d): {"blocks": blocks} for d, blocks in IMAGENET.items()}
+        # all of these have bottlenecks: a depth counts their 1x1 convolutions too
+        return {str(d): {"blocks": blocks, "bottleneck": cfg.bottleneck or 4} for d, blocks in IMAGENET.items()}
     convs = 2 if cfg.bottleneck else 1
     return {str(d): {"blocks": ((d - 4) // (3 * convs),) * 3} for d in (40, 100, 190, 250)}
 

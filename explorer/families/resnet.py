@@ -107,6 +107,7 @@ class ResNetConfig(Config):
             why["zero_init"] = "a pre-activation branch ends in a convolution, not in a norm"
         if self.shortcut == "none":
             why["drop_path"] = "a plain network has no shortcut that could carry a skipped block"
+            why.setdefault("zero_init", "a plain network would start, and stay, at zero")
         return why
 
     @model_validator(mode="after")
@@ -224,11 +225,11 @@ def depth(cfg: ResNetConfig) -> int:
     Wide ResNets count 6n + 4: the three projections too, and not the classifier (1605.07146, table 1).
     """
     layers = CONVS[cfg.block] * sum(cfg.blocks)
-    return layers + (4 if is_wide(cfg) else 2)
+    return layers + (4 if is_wide(cfg) and cfg.block == "basic" else 2)
 
 
 def is_wide(cfg: ResNetConfig) -> bool:
-    return cfg.stem == "cifar" and cfg.order == "pre" and cfg.block == "basic" and cfg.width > cfg.stem_width
+    return cfg.stem == "cifar" and cfg.order == "pre" and cfg.width > cfg.stem_width
 
 
 def depths(cfg: ResNetConfig) -> Mapping[str, dict[str, Any]]:

@@ -1,0 +1,66 @@
+"""The published networks against the numbers that torchvision publishes, written down by hand."""
+
+import csv
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from explorer.families import FAMILIES, PRESETS, TITLES
+from explorer.published import published_networks
+
+# torchvision's documentation, "Table of all available classification weights": acc@1 of IMAGENET1K_V1
+TOP_1 = {
+    "resnet18": 69.758,
+    "resnet34": 73.314,
+    "resnet50": 76.13,
+    "resnet101": 77.374,
+    "resnet152": 78.312,
+    "resnext50_32x4d": 77.618,
+    "resnext101_32x8d": 79.312,
+    "resnext101_64x4d": 83.246,
+    "wide_resnet50_2": 78.468,
+    "wide_resnet101_2": 78.848,
+    "densenet121": 74.434,
+    "densenet161": 77.138,
+    "densenet169": 75.6,
+    "densenet201": 76.896,
+}
+
+with (Path(__file__).parent / "data" / "published.csv").open(newline="") as file:
+    COUNTS = {row["name"]: row for row in csv.DictReader(file) if row["source"].startswith("torchvision")}
+
+
+def test_these_are_the_networks_whose_weights_torchvision_has():
+    names = [network.name for network in published_networks()]
+    assert sorted(names) == sorted(TOP_1) == sorted(COUNTS)
+
+
+@pytest.mark.parametrize("name", TOP_1)
+def test_errors_and_counts(name):
+    found = next(network for network in published_networks() if network.name == name)
+    assert found.error == pytest.approx(100 - TOP_1[name])
+    assert found.params == int(COUNTS[name]["params"])
+    number, _, power = COUNTS[name]["macs"].partition("e")
+    assert Decimal(found.macs).scaleb(-int(power)).quantize(Decimal(number)) == Decimal(number)
+
+
+@pytest.mark.parametrize("name", TOP_1)
+def test_names_and_colours_are_the_familys(name):
+    found = next(network for network in published_networks() if network.name == name)
+    family = FAMILIES[PRESETS[name].family]
+    assert (found.title, found.family, found.colour) == (TITLES[name], family.title, family.colour)
+    assert family.name in ("resnet", "densenet")
+
+
+def test_deeper_is_better_within_a_family():
+    error = {network.name: network.error for network in published_networks()}
+    for names in (
+        ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+        ("densenet121", "densenet169", "densenet201"),
+    ):
+        assert [error[name] for name in names] == sorted((error[name] for name in names), reverse=True)
+
+
+def test_they_are_looked_up_once():
+    assert published_networks() is published_networks()
