@@ -63,8 +63,8 @@ def tables(quick: bool) -> Iterator[Table]:
             ("without gc.freeze", *columns(without), ratio, *UNPROMISED),
         ],
         [
-            "its processor: the server's mean processor time a rerun. What a rerun takes longer than that, it waited for",
-            "other work on this machine; what it takes less, the server did beside it.",
+            "its processor: the server's mean processor time a rerun. What a rerun takes longer than that, it waited",
+            "for other work on this machine; what it takes less, the server did beside it.",
         ],
     )
 

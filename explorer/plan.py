@@ -139,7 +139,7 @@ class Recorder:
         self._norm = norm
         self._activation = Activation(function)
         self._batch_norm = Norm("batch", 0, False)
-        self._ops: list[Op] = []
+        self._ops: dict[str, Op] = {}
         self._prefix = ""
         self._stage = "input"
         self._block = ""
@@ -147,7 +147,7 @@ class Recorder:
         self.input = self._write("input", "input", (), (channels, size, size), 0, 0, 1, 1, None)
 
     def finish(self, init: Inits = "kaiming") -> Plan:
-        return Plan(tuple(self._ops), init)
+        return Plan(tuple(self._ops.values()), init)
 
     @contextmanager
     def stage(self, label: str, prefix: str = "") -> Iterator[None]:
@@ -169,6 +169,8 @@ class Recorder:
     ) -> Op:
         """Padded so that stride 1 keeps the size."""
         c, h, w = x.shape
+        if c % groups or out % groups:
+            raise ValueError(f"{name} has {groups} groups, which do not divide {c} channels into {out}")
         padding = kernel // 2
         h = (h + 2 * padding - kernel) // stride + 1
         w = (w + 2 * padding - kernel) // stride + 1
@@ -221,7 +223,9 @@ class Recorder:
     def activation(self, name: str, x: Op, function: str = "") -> Op:
         """Named as in torchvision ("relu1"); where the network's function is another, the name says so ("silu1")."""
         attributes = Activation(function) if function else self._activation
-        return self._same(name.replace("relu", attributes.function), "activation", x, attributes)
+        if attributes.function != "relu":
+            name = name.replace("relu", attributes.function)
+        return self._same(name, "activation", x, attributes)
 
     def max_pool(self, name: str, x: Op, kernel: int, stride: int, padding: int = 0) -> Op:
         return self._pool(name, "max_pool", x, kernel, stride, padding)
@@ -250,6 +254,8 @@ class Recorder:
 
     def multiply(self, name: str, x: Op, gate: Op) -> Op:
         """(C, H, W) times a gate (C, 1, 1)."""
+        if gate.shape != (x.shape[0], 1, 1):
+            raise ValueError(f"{name} multiplies {x.shape} by {gate.name} {gate.shape}: the gate must be (C, 1, 1)")
         field = max(x.receptive_field, gate.receptive_field)
         return self._write(name, "multiply", (x.name, gate.name), x.shape, 0, 0, x.stride, field, None)
 
@@ -257,10 +263,13 @@ class Recorder:
         """Along channels. Of a single tensor nothing is made."""
         if len(xs) == 1:
             return xs[0]
-        _, h, w = xs[0].shape
-        shape = (sum([x.shape[0] for x in xs]), h, w)
-        field = max([x.receptive_field for x in xs])
-        return self._write(name, "concat", tuple([x.name for x in xs]), shape, 0, 0, xs[0].stride, field, None)
+        names, _, _, shapes, _, _, strides, fields, *_ = zip(*xs, strict=True)
+        channels, heights, widths = zip(*shapes, strict=True)
+        h, w = heights[0], widths[0]
+        if heights.count(h) < len(xs) or widths.count(w) < len(xs):
+            told = ", ".join(f"{x.name} {x.shape}" for x in xs)
+            raise ValueError(f"{name} joins {told}: heights and widths must be equal")
+        return self._write(name, "concat", names, (sum(channels), h, w), 0, 0, strides[0], max(fields), None)
 
     def pad(self, name: str, x: Op, out: int, stride: int) -> Op:
         """Every stride-th pixel, and zeros for the channels that are missing (He et al., 1512.03385, option A)."""
@@ -302,9 +311,11 @@ class Recorder:
         receptive_field: int,
         attributes: Attributes,
     ) -> Op:
-        op = Op(
-            self._prefix + name, kind, inputs, shape, params, macs, stride, receptive_field, attributes,
-            self._stage, self._block,
-        )  # fmt: skip
-        self._ops.append(op)
+        name = self._prefix + name
+        if name in self._ops:
+            raise ValueError(f"there is an operation {name!r} already")
+        # tuple.__new__ takes half the time of Op(...), and a plan has hundreds of them
+        self._ops[name] = op = tuple.__new__(
+            Op, (name, kind, inputs, shape, params, macs, stride, receptive_field, attributes, self._stage, self._block)
+        )
         return op

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,9 @@ def config(app: AppTest) -> Any:
 
 
 def told(app: AppTest) -> list[str]:
-    """Warnings and errors, each one sentence without line breaks."""
-    messages = [*(found.value for found in app.warning), *(found.value for found in app.error)]
+    """Warnings and errors as they are read, markdown's backslashes gone; each one sentence without line breaks."""
+    shown = (found.value for found in (*app.warning, *app.error))
+    messages = [re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", message) for message in shown]
     assert all("\n" not in message and "Traceback" not in message for message in messages)
     return messages
 
@@ -545,7 +547,9 @@ def test_channels_are_ordered():
         if by in ("mean", "maximum"):
             # "channel 3<br>mean 0.123, max 4.56<br>zeros 0%"
             labels = chart(app, "mosaic.")["data"][0]["text"]
-            values = [float(label.split(f"{by[:4].removesuffix('i')} ")[1].split("<")[0].split(",")[0]) for label in labels]
+            values = [
+                float(label.split(f"{by[:4].removesuffix('i')} ")[1].split("<")[0].split(",")[0]) for label in labels
+            ]
             assert values == sorted(values, reverse=True)
     assert orders["index"] == list(range(16))
     assert all(sorted(order) == orders["index"] for order in orders.values())
