@@ -71,7 +71,8 @@ def samples(axis: Axis, config: Config, count: int) -> list[float]:
     even = [low + (high - low) * i / (count - 2) for i in range(count - 1)]
     # on the knob's own grid: what a slider can reach
     onto = [min(high, low + round((value - low) / step) * step) for value in even]
-    return sorted({round(value, 6) for value in [*onto, axis.value(config)]})
+    present = axis.value(config)
+    return sorted({present, *(round(value, 6) for value in onto)})
 
 
 class Curve(NamedTuple):
@@ -88,7 +89,7 @@ def curve(config: Config, axis: Axis, measure: Measure, count: int = 11) -> Curv
     found = {value: _cost(config, axis.change(config, value), measure) for value in samples(axis, config, count)}
     known = {value: cost for value, cost in found.items() if cost is not None}
     present = axis.value(config)
-    return Curve(axis, tuple(known), tuple(known.values()), present, known[round(present, 6)])
+    return Curve(axis, tuple(known), tuple(known.values()), present, known[present])
 
 
 class Grid(NamedTuple):
@@ -143,7 +144,8 @@ def marks(config: Config, grid: Grid) -> list[Mark]:
         if {axis.title for axis in axes(other)} >= {grid.x.title, grid.y.title}:
             x, y = grid.x.value(other), grid.y.value(other)
             if grid.xs[0] <= x <= grid.xs[-1] and grid.ys[0] <= y <= grid.ys[-1]:
-                found.append(Mark(preset.title, x, y, config.replace(**at(config, grid.x, x, grid.y, y)) == other))
+                there = config.model_dump() | at(config, grid.x, x, grid.y, y)
+                found.append(Mark(preset.title, x, y, there == other.model_dump()))
     return found
 
 
@@ -196,8 +198,9 @@ def search(
         except ConfigError:
             continue
         plan = write_plan(candidate)
-        shares = [cost / limit for cost, limit in ((plan.params, params), (plan.macs, macs)) if limit]
-        if max(shares) <= 1:
+        limits = [(cost, limit) for cost, limit in ((plan.params, params), (plan.macs, macs)) if limit is not None]
+        if all(cost <= limit for cost, limit in limits):
+            shares = [cost / limit for cost, limit in limits]
             found.append(Found(candidate, plan.params, plan.macs, sum(shares) / len(shares)))
     found.sort(key=lambda one: -one.used)
     return Search(tuple(found[:most]), tried, combinations, time.perf_counter() - began)

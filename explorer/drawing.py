@@ -192,7 +192,7 @@ class _Layout:
         label = first[0].block if len(blocks) == 1 else f"{first[0].block}–{blocks[-1][0].block.split()[-1]}"
         if not first[0].block or identity in self.opened:
             for op in first:
-                self._write(row, op.name, "operation", _local(op), [op])
+                self._write(row, op.name, "operation", _local(op), [op], len(blocks))
             if first[0].block:
                 times = f" ×{len(blocks)}" if len(blocks) > 1 else ""
                 self._frame(row, identity, label + times, "block", began)
@@ -276,7 +276,11 @@ class _Layout:
 
 def differences(plan: Plan, other: Plan) -> frozenset[str]:
     """Operations of `plan` that `other` does not have, or has otherwise: in kind, shape, or cost."""
-    return frozenset(op.name for op in plan.ops if op.name not in other or other[op.name][1:] != op[1:])
+
+    def what(op: Op) -> tuple[object, ...]:
+        return op.kind, op.shape, op.params, op.macs, op.attributes
+
+    return frozenset(op.name for op in plan.ops if op.name not in other or what(other[op.name]) != what(op))
 
 
 def _local(op: Op) -> str:

@@ -118,9 +118,19 @@ def blank(plan: Plan) -> GraphModule:
         node.meta["op"] = op.name
         nodes[op.name] = node
     graph.output(nodes[plan.ops[-1].name])
-    network = GraphModule(modules, graph, "Network")
+    network = _graph_module(modules, graph, "Network")
     network.meta["plan"] = plan
     return network.eval()
+
+
+def _graph_module(root: nn.Module | dict[str, nn.Module], graph: Graph, name: str) -> GraphModule:
+    """A module that leaves nothing behind: built for visitors all day, torch.fx's own would pile up."""
+    # under a name of its own for each, the source that fx generates would stay in linecache for good
+    graph._co_fields = {"co_filename": f"<{name}>"}
+    module = GraphModule(root, graph, name)
+    # the way back from graph to module is for edits; without it the weights go with their last user, at once
+    module.graph.owning_module = None
+    return module
 
 
 def plan_of(network: GraphModule) -> Plan:
@@ -170,7 +180,7 @@ def _derive(network: GraphModule, names: Iterable[str]) -> GraphModule:
         else:
             copies[node] = graph.node_copy(node, lambda n: copies[n])
             by_name[node.meta["op"]] = copies[node]
-    return GraphModule(network, graph, "Keeping")
+    return _graph_module(network, graph, "Keeping")
 
 
 def _target(op: Op) -> tuple[str, tuple[int, ...]]:

@@ -542,7 +542,7 @@ def test_what_run_remembers_is_bounded():
     finally:
         tracemalloc.stop()
     # a line of code for each operation would be more
-    assert held[1] - held[0] < 1000 * 24
+    assert held[1] - held[0] < 2000 * 24
 
 
 @torch.no_grad()

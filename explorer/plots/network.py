@@ -85,14 +85,13 @@ def figure(
     _draw_edges(result, drawing, places)
     _draw_frames(result, drawing, places)
     _draw_nodes(result, drawing, places, plan, colouring)
-    different = [
-        i for i, n in enumerate(drawing.nodes) if n.level != "port" and any(op.name in changed for op in n.ops)
-    ]
+    # by place: a fold differs where any block that it stands for does
+    different = sorted({drawing.places[name] for name in changed if name in drawing.places})
     _ring(result, drawing, places, different, CHANGED, "differs")
     _ring(
         result, drawing, places, [drawing.places[selected]] if selected in drawing.places else [], SELECTED, "selected"
     )
-    result.update_xaxes(visible=False, range=[-MARGIN, WIDTH + 10])
+    result.update_xaxes(visible=False, range=[-MARGIN, WIDTH + 30])
     result.update_yaxes(visible=False, range=[-places.height, 0])
     result.update_layout(
         height=round(places.height) + 50, margin={"l": 0, "r": 0, "t": 0, "b": 0}, dragmode="pan", hovermode="closest",
@@ -165,7 +164,8 @@ def _draw_edges(result: go.Figure, drawing: Drawing, places: _Places) -> None:
             role in ("identity", "projection", "padding")
         )
         # a shortcut round a closed block ends behind it, where the block's add is
-        end[joins] += 20
+        room = np.array([places.spacing[drawing.nodes[t].row] for t in target])
+        end[joins] += np.minimum(20, room / 2)[joins]
         t = np.linspace(0, 1, 2 if not places.arcs[which].any() else 25 if len(which) < 200 else 13, dtype=np.float32)
         middle, half = (places.x[source] + end) / 2, (end - places.x[source]) / 2
         xs = middle[:, None] - half[:, None] * np.cos(np.pi * t)
@@ -199,7 +199,7 @@ def _draw_frames(result: go.Figure, drawing: Drawing, places: _Places) -> None:
             lines += [(begin + 6, y), (end - 6, y), (math.nan, math.nan)]
             titles.append((begin + 8, y + 11, title))
             continue
-        under = 10 if frame.row in crowded else LABEL + 4
+        under = 24 if frame.row in crowded else LABEL + 4
         begin, end = (frame.first + 0.1) * spacing, (frame.last + 0.9) * spacing
         y = places.trunks[frame.row] + LANE * frame.lane - under
         lines += [(begin, y), (end, y), (math.nan, math.nan)]
@@ -238,7 +238,7 @@ def _draw_nodes(result: go.Figure, drawing: Drawing, places: _Places, plan: Plan
         groups = {"stage": CLOSED, "block": CLOSED, "port": PORTS}
         marker["color"] = [groups.get(kind) or KINDS.get(kind, OTHER) for kind in kinds]
     else:
-        shade, title = _values(nodes, rows, colouring)
+        shade, title = _values(drawing, plan, rows, colouring)
         marker |= {
             "color": shade, "colorscale": [[i / 4, colour] for i, colour in enumerate(SIGNED[4:])],
             "cmin": 0, "cmax": float(shade.max(initial=1e-9)), "line": {"width": 1, "color": "#999999"},
@@ -276,15 +276,18 @@ def _sizes(drawing: Drawing, places: _Places) -> list[float]:
     return [min(SIZE[node.level], 0.85 * places.spacing[node.row]) for node in drawing.nodes]
 
 
-def _values(nodes: tuple[Node, ...], rows: list[Row], colouring: Colouring) -> tuple[NDArray[np.float64], str]:
+def _values(drawing: Drawing, plan: Plan, rows: list[Row], colouring: Colouring) -> tuple[NDArray[np.float64], str]:
     """What the colour says of each node; ports cost nothing, a fold costs all of what it stands for."""
+    sees = [0.0] * len(rows)
+    for name, place in drawing.places.items():
+        sees[place] = max(sees[place], plan[name].receptive_field)
     per_row, title, adds_up = {
         "params": ([100 * row.params_share for row in rows], "% of parameters", True),
         "MACs": ([100 * row.macs_share for row in rows], "% of MACs", True),
         "activations": ([row.activation_bytes / 1e6 for row in rows], "MB of activations", True),
-        "receptive field": ([float(row.receptive_field) for row in rows], "receptive field, px", False),
+        "receptive field": (sees, "receptive field, px", False),
     }[colouring]
-    times = np.array([0 if node.level == "port" else node.times if adds_up else 1 for node in nodes])
+    times = np.array([0 if node.level == "port" else node.times if adds_up else 1 for node in drawing.nodes])
     return np.array(per_row) * times, title
 
 
@@ -298,15 +301,16 @@ def _label(node: Node, spacing: float, crowded: bool) -> tuple[str, str]:
     """As much as there is room for, and where."""
     if node.level == "port":
         return node.label, "middle left"
-    whole = node.label + (f" ×{node.times}" if node.times > 1 else "")
+    # of an opened block its title says how often it stands
+    whole = node.label + (f" ×{node.times}" if node.times > 1 and node.level != "operation" else "")
     short = whole.split()[-1]
+    leaves = f"<br>→ {node.leaves_to}" if node.leaves_to and spacing > 50 else ""
     if crowded:
-        return (short, INSIDE) if len(short) <= 3 else (whole, "top center")
+        return (short, INSIDE) if len(short) <= 3 else (whole + leaves, "top center")
     if 6.4 * len(whole) > spacing and node.level == "stage":
         whole = whole.replace(" ", "<br>")
     elif 6.4 * len(whole) > spacing:
         whole = short if node.level == "block" and 6.4 * len(short) <= spacing else ""
-    leaves = f"<br>→ {node.leaves_to}" if node.leaves_to and spacing > 50 else ""
     return whole + leaves, "bottom center"
 
 
