@@ -4,6 +4,7 @@ import streamlit as st
 
 from controls import network, session, sources
 from controls.start import warm_up
+from controls.text import plain
 from explorer.budget import BudgetError
 from explorer.families import ConfigError
 from explorer.images import PictureError
@@ -33,8 +34,8 @@ with st.sidebar:
 session.write_link()
 
 while session.problems():
-    st.warning(session.problems().pop(0), icon=":material/warning:")
+    st.warning(plain(session.problems().pop(0)), icon=":material/warning:")
 try:
     page.run()
 except (BudgetError, ConfigError, PictureError, WeightsError) as refusal:
-    st.error(str(refusal), icon=":material/block:")
+    st.error(plain(str(refusal)), icon=":material/block:")

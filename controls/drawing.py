@@ -18,7 +18,7 @@ LEVELS = {"Stages": "stage", "Blocks": "block", "Operations": "operation"}
 def network_drawing() -> None:
     """The whole network as one figure; a click opens, closes, or selects an operation."""
     origin, config = session.choice()
-    box = st.columns([5, 3, 2, 2], vertical_alignment="bottom")
+    box = st.columns([5, 3, 2, 2])
     box[0].segmented_control(
         "Open to",
         list(LEVELS),

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from controls import session
+from controls.text import plain
 from explorer import devices, weights
 from explorer.families import Config, plan
 from explorer.images import Preparation, standard_preparation
@@ -37,7 +38,7 @@ def current() -> tuple[GraphModule, Weights]:
 
 def tell(error: WeightsError) -> None:
     """Say why weights cannot be used, with all the differences behind a click."""
-    st.warning(str(error), icon=":material/warning:")
+    st.warning(plain(str(error)), icon=":material/warning:")
     if len(error.mismatches) > 1:
         with st.expander(f"What does not fit: {len(error.mismatches)} lines"):
             st.text("\n".join(error.mismatches))

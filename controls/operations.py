@@ -12,7 +12,7 @@ MOST_HEIGHT = 560  # pixels
 
 
 def operations_table(plan: Plan) -> None:
-    left, right = st.columns([1, 2], vertical_alignment="bottom")
+    left, right = st.columns([1, 2])
     level = left.segmented_control(
         "One row for each",
         ["stage", "block", "operation"],
@@ -44,7 +44,9 @@ def operations_table(plan: Plan) -> None:
             "params_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=85),
             "macs": st.column_config.NumberColumn("MACs", format="localized", width=110),
             "macs_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=85),
-            "receptive_field": st.column_config.NumberColumn("Sees", format="%d px", width=68, help="Receptive field."),
+            "receptive_field": st.column_config.NumberColumn(
+                "Sees", format="localized", width=68, help="Receptive field in pixels."
+            ),
         },
         on_select="rerun" if single else "ignore",
         selection_mode="single-row",

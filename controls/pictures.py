@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from controls.text import plain
 from explorer.images import SAMPLES, Picture, PictureError, read_picture, sample
 
 MOST_PICTURES = 12  # of one visitor's own that are kept
@@ -32,7 +33,7 @@ def chosen_picture() -> Picture:
         help="They stay in this session's memory and are gone when it ends.",
     )
     for message in state.pop("picture_problems", []):
-        st.error(message)
+        st.error(plain(message))
     return own[key] if key in own else sample(key)
 
 

@@ -36,10 +36,12 @@ def problems() -> list[str]:
 def choose(origin: str) -> None:
     """Start anew from a published network."""
     state.choice = links.start(origin)
+    state.turned = True
 
 
 def change(**changes: Any) -> None:
     """Turn knobs. What cannot be is refused with a sentence, and the knobs stay where they were."""
+    state.turned = True
     try:
         state.choice = choice()._replace(config=config().adapt(**changes))
     except ConfigError as error:
@@ -54,6 +56,7 @@ def operation() -> str | None:
 
 def look_at(name: str) -> None:
     state.operation = name
+    state.turned = True
 
 
 def chosen_weights() -> Weights:
@@ -64,6 +67,7 @@ def chosen_weights() -> Weights:
 
 def use(wanted: Weights) -> None:
     state.weights = wanted
+    state.turned = True
 
 
 def device() -> str:
@@ -73,11 +77,15 @@ def device() -> str:
 
 
 def read_link() -> None:
-    """Take the network from the link where the link is news: at the start, or when the visitor went back."""
+    """Take the network from the link where the link is news: at the start, or when the visitor went back.
+
+    After a control was turned it is not: a browser whose keys are pressed quickly sends the address of some
+    presses ago.
+    """
     params = st.query_params.to_dict()
     if "choice" not in state:
         state.choice = links.start()
-    elif not params or params == state.get("link"):
+    elif not params or params == state.get("link") or state.get("turned"):
         return
     state.choice, found = links.read(params)
     problems().extend(found)
@@ -87,7 +95,7 @@ def read_link() -> None:
         else:
             problems().append(f"The link names an operation {params['op'][:60]!r} that this network does not have.")
     state.weights = _weights_of(params)
-    state.pop("weights.source", None)
+    state["weights.source"] = ""  # shows what the link says
 
 
 def write_link() -> None:
@@ -100,9 +108,10 @@ def write_link() -> None:
         link["seed"] = wanted.identity
     if name := operation():
         link["op"] = name
+    state.link = link  # first, since the script may be interrupted where it tells the browser
     if st.query_params.to_dict() != link:
         st.query_params.from_dict(link)
-    state.link = link
+    state.turned = False
 
 
 MOST_SEED = 2**31 - 1

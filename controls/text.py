@@ -1,4 +1,13 @@
-"""Numbers as people read them. The library returns numbers; here they become text."""
+"""Numbers as people read them, and text as it came. The library returns numbers; here they become text."""
+
+import re
+
+MARKUP = re.compile(r"([!-/:-@\[-`{-~])")
+
+
+def plain(text: str) -> str:
+    """Text that came from outside, so that Markdown shows it as it is: no pictures, no links, no formulas."""
+    return MARKUP.sub(r"\\\1", text)
 
 
 def shape(dimensions: tuple[int, ...]) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.fx import GraphModule
 
-from explorer.network import run
+from explorer.network import plan_of, run
 from explorer.plan import Op, Plan
 
 Maps = NDArray[np.float32]
@@ -29,7 +29,9 @@ def forward(network: GraphModule, images: Tensor, names: Sequence[str]) -> tuple
     """Logits (N, classes) and, for the first image, the outputs (C, H, W) of the named operations."""
     with torch.inference_mode():
         logits, kept = run(network, images, names)
-    return logits.float().cpu().numpy(), {name: tensor[0].float().cpu().numpy() for name, tensor in kept.items()}
+    shapes = {name: plan_of(network)[name].shape for name in names}
+    maps = {name: kept[name][0].float().cpu().numpy().reshape(shape) for name, shape in shapes.items()}
+    return logits.float().cpu().numpy(), maps
 
 
 def answers(logits: NDArray[np.float32], most: int = 5) -> list[Answer]:

@@ -22,13 +22,13 @@ class Device(NamedTuple):
 
 def devices() -> tuple[Device, ...]:
     """All that this machine has, the fastest first."""
-    found = []
+    found, threads = [], torch.get_num_threads()
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
         found += [Device(f"cuda:{i}", torch.cuda.get_device_name(i)) for i in range(count)]
     if torch.backends.mps.is_available():
         found.append(Device("mps", "Apple GPU"))
-    return (*found, Device("cpu", f"CPU, {torch.get_num_threads()} threads"))
+    return (*found, Device("cpu", f"CPU, {threads} {'thread' if threads == 1 else 'threads'}"))
 
 
 def free(device: str) -> int:

@@ -18,7 +18,7 @@ st.caption("Every figure here is counted from plans of networks; none is built o
 
 st.subheader("Two knobs")
 turnable = {axis.title: axis for axis in axes(config)}
-box = st.columns([3, 3, 5], vertical_alignment="bottom")
+box = st.columns([3, 3, 5])
 titles = list(turnable)
 across = box[0].selectbox("Across", titles, key=f"map.x.{config.family}", help="The knob on the horizontal axis.")
 rest = [title for title in titles if title != across]

@@ -74,7 +74,7 @@ def choose_operation() -> str:
 
 def one_operation(name: str, maps: Maps, used: weights.Weights) -> None:
     stats = activations.channels(maps)
-    box = st.columns([4, 2, 2], vertical_alignment="bottom")
+    box = st.columns([4, 2, 2])
     by = box[0].segmented_control(
         "Order of channels", ["index", "mean", "variance", "maximum"], default="index", required=True, key="order"
     )

@@ -343,7 +343,7 @@ def test_what_is_wrong_is_one_sentence(capsys, argv, words):
         (b"\xff\xfe\x00", "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
         (b"[1]", "holds no network"),
-        (b"{}", "family='None' is not known"),
+        (b"{}", "family=None is not known"),
         (b'{"family": "resnet", "blocks": [1]}', "blocks"),
         (b'{"family": "resnet", "wings": 2}', "'wings' is not a knob"),
     ],

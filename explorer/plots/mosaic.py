@@ -14,6 +14,7 @@ from explorer.plots.colours import GAP, SIGNED_TABLE, UNSIGNED_TABLE, paint
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
 MOST_TILES = 256  # on one page of a mosaic
+OVERLAY = 320  # pixels: browsers blur what they enlarge
 
 
 class Mosaic(NamedTuple):
@@ -81,7 +82,8 @@ def components_picture(components: Maps, side: int) -> Picture:
 
 
 def overlay(image: Picture, one: Picture, opacity: float) -> Picture:
-    """A painted map (h, w, 3) over the grey image (H, W, 3) or (H, W, 1): (H, W, 3)."""
+    """A painted map (h, w, 3) over the grey image (H, W, 3) or (H, W, 1): (nH, nW, 3), small ones enlarged n times."""
+    image = resize(image, max(image.shape[1], OVERLAY))
     grey = np.asarray(Image.fromarray(image.squeeze()).convert("L").convert("RGB"), np.float32)
     h, w, _ = grey.shape
     large = np.asarray(Image.fromarray(one).resize((w, h), Image.Resampling.NEAREST), np.float32)

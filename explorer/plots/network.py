@@ -33,7 +33,7 @@ ROLES: dict[Role, tuple[str, str, str]] = {  # what the legend says, colour, das
     "projection": ("projection shortcut", "#D55E00", "dash"),
     "padding": ("zero-padding shortcut", "#D55E00", "dot"),
     "gate": ("gated", "#CC79A7", "dot"),
-    "concat": ("into a concat", "#0072B2", "solid"),
+    "concat": ("into a concat", "#2b8cc4", "solid"),
     "second pass": ("into the second pass", "#009E73", "solid"),
 }
 KINDS = {
@@ -177,7 +177,7 @@ def _draw_edges(result: go.Figure, drawing: Drawing, places: _Places) -> None:
             mode="lines", hoverinfo="skip", name=f"{title} ({len(which)})" if len(which) > 1 else title,
             # the more there are, the thinner and fainter
             line={"color": colour, "dash": dash, "width": 2 if len(which) < 60 else 1 if len(which) < 300 else 0.7},
-            opacity=max(0.4, 1 - len(which) / 900),
+            opacity=max(0.55, 1 - len(which) / 900),
         )  # fmt: skip
         if joins.any():
             result.add_scatter(
