@@ -1,0 +1,76 @@
+"""Files that carry a network with its weights: read back by the programs that they are for."""
+
+import io
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+import pytest
+import safetensors.torch
+import torch
+
+from explorer.export import EXPORTS, ExportError
+from explorer.families import parse, plan
+from explorer.network import build
+
+SMALL = {"stem": "cifar", "stem_width": 8, "input_size": 16, "classes": 5}
+CONFIGS = {
+    "resnet": {"family": "resnet", "block": "basic", "blocks": (1, 1, 1), "width": 8, "shortcut": "A"},
+    "densenet": {"family": "densenet", "blocks": (2, 2, 2), "growth_rate": 4},
+    "cliquenet": {"family": "cliquenet", "widths": (4, 4, 4), "layers": (3, 3, 3), "attention": True},
+}
+
+
+@pytest.fixture(params=CONFIGS)
+def network(request):
+    torch.manual_seed(0)
+    found = build(plan(parse(SMALL | CONFIGS[request.param])), seed=3)
+    # statistics as after training, so that a norm that was left out or folded wrongly would show
+    for module in found.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 1.5)
+    return found
+
+
+@pytest.fixture
+def images():
+    return torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+def test_safetensors_hold_the_state_dict(network):
+    found = safetensors.torch.load(EXPORTS["safetensors"](network))
+    expected = network.state_dict()
+    assert list(found) == sorted(expected) or set(found) == set(expected)
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_program_gives_the_same_logits_for_any_number_of_images(network, images):
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    program = torch.export.load(io.BytesIO(EXPORTS["pt2"](network))).module()
+    with torch.no_grad():
+        for count in (1, 3):
+            torch.testing.assert_close(program(images[:count]), network(images[:count]), rtol=0, atol=1e-6)
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's own
+def test_onnx_gives_the_same_logits_for_any_number_of_images(network, images):
+    session = onnxruntime.InferenceSession(EXPORTS["onnx"](network))
+    with torch.no_grad():
+        for count in (1, 3):
+            (logits,) = session.run(["logits"], {"images": images[:count].numpy()})
+            np.testing.assert_allclose(logits, network(images[:count]).numpy(), atol=1e-4)
+
+
+def test_onnx_that_is_not_installed_is_one_sentence(network, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ExportError, match=r"^ONNX needs onnxscript, .* pip install onnx onnxscript\.$"):
+        EXPORTS["onnx"](network)
+
+
+def test_a_configuration_survives_json():
+    for fields in CONFIGS.values():
+        config = parse(SMALL | fields)
+        assert parse(json.loads(json.dumps(config.model_dump()))) == config
