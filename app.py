@@ -6,6 +6,7 @@ from controls import network, session, sources
 from controls.start import warm_up
 from controls.text import plain
 from explorer.budget import BudgetError
+from explorer.export import ExportError
 from explorer.families import ConfigError
 from explorer.images import PictureError
 from explorer.weights import WeightsError
@@ -37,5 +38,5 @@ while session.problems():
     st.warning(plain(session.problems().pop(0)), icon=":material/warning:")
 try:
     page.run()
-except (BudgetError, ConfigError, PictureError, WeightsError) as refusal:
+except (BudgetError, ConfigError, ExportError, PictureError, WeightsError) as refusal:
     st.error(plain(str(refusal)), icon=":material/block:")

@@ -58,8 +58,8 @@ def ms(seconds: Sequence[float]) -> str:
 def spread(values: Sequence[float]) -> str:
     """Median, and the middle half: 0.981 (0.970-0.992)."""
     low, middle, high = statistics.quantiles(values, n=4)
-    digits = 3 if middle >= 0.1 else 5
-    return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+    digits = 3 if middle < 10 else 0
+    return f"{middle:,.{digits}f} ({low:,.{digits}f}-{high:,.{digits}f})"
 
 
 def promised(value: float, at_most: float = 0, at_least: float = 0, unit: str = "") -> tuple[str, str]:

@@ -5,10 +5,14 @@ from functools import partial
 
 import pandas as pd
 import streamlit as st
+from torch.fx import GraphModule
 
-from controls import session
+from controls import networks, session
 from explorer import costs
+from explorer.export import EXPORTS
+from explorer.families import Config
 from explorer.source import python_source
+from explorer.weights import Weights
 
 
 def take_along(name: str) -> None:
@@ -41,3 +45,19 @@ def take_along(name: str) -> None:
             on_click="ignore",
             help="One file that needs torch alone and builds the same network.",
         )
+    form = st.segmented_control(
+        "With its weights",
+        list(EXPORTS),
+        format_func={"safetensors": "safetensors", "pt2": "torch.export (.pt2)", "onnx": "ONNX"}.__getitem__,
+        key="along.form",
+        help="safetensors: the weights alone. The other two: a program that runs without this explorer.",
+    )
+    if form:
+        network, used = networks.current()
+        data = _exported(config, used, form, network)
+        st.download_button(f"{name}.{form}, {used.label}", data, f"{name}.{form}", icon=":material/download:")
+
+
+@st.cache_data(max_entries=2, show_spinner="Exporting the network ...")
+def _exported(config: Config, used: Weights, form: str, _network: GraphModule) -> bytes:
+    return EXPORTS[form](_network)

@@ -18,12 +18,13 @@ LEVELS = {"Stages": "stage", "Blocks": "block", "Operations": "operation"}
 def network_drawing() -> None:
     """The whole network as one figure; a click opens, closes, or selects an operation."""
     origin, config = session.choice()
+    state.setdefault("level.drawn", "Blocks")
     box = st.columns([5, 3, 2, 2])
     box[0].segmented_control(
         "Open to",
         list(LEVELS),
-        default="Blocks",
         key="level.drawn",
+        persist_state="session",
         help="A click on a stage or a block opens it; a click on its title ▾ closes it again.",
         width="stretch",
     )

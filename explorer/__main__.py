@@ -187,16 +187,24 @@ def conventions_command(argv: Sequence[str]) -> None:
 
 def export_command(argv: Sequence[str]) -> None:
     parser = Parser("export", "The network as a file.")
-    parser.add_argument("--format", choices=tuple(FORMATS), default="json", help="(default: json)")
-    parser.add_argument("--output", metavar="FILE", help="where to write (default: standard output)")
+    parser.add_argument("--format", choices=(*FORMATS, *WITH_WEIGHTS), default="json", help="(default: json)")
+    parser.add_argument("--output", metavar="FILE", help="where to write (default: standard output, for text)")
+    parser.add_argument("--seed", type=seed, default=0, help="of fresh weights, for files that carry some (default: 0)")
     arguments, networks = ask(parser, argv)
-    text = FORMATS[arguments.format](single(networks).config)
-    if arguments.output is None:
-        print(text, end="")
-        return
+    config = single(networks).config
+    if arguments.format in FORMATS:
+        text = FORMATS[arguments.format](config)
+        if arguments.output is None:
+            print(text, end="")
+            return
+        content = text.encode()
+    elif arguments.output is None:
+        raise Refusal(f"{parser.prog}: a {arguments.format} file is not text; say where to write it with --output.")
+    else:
+        content = with_weights(config, arguments.format, arguments.seed)
     try:
-        with open(arguments.output, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with open(arguments.output, "wb") as file:
+            file.write(content)
     except OSError as error:
         raise Refusal(f"{arguments.output} cannot be written: {(error.strerror or str(error)).lower()}.") from None
 
@@ -377,6 +385,13 @@ def batch_size(text: str) -> int:
 # -- from numbers to words ---------------------------------------------------------------------------------------------
 
 
+def seed(text: str) -> int:
+    """A number that a generator can be seeded with."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number from 0 to 999999999")
+    return int(text)
+
+
 def numbers(config: Config, batch: int) -> dict[str, int]:
     return {"depth": family_of(config).depth(config)} | costs.summary(plan_of(config), batch)._asdict()
 
@@ -457,7 +472,20 @@ def as_python(config: Config) -> str:
     return python_source(config)
 
 
+def with_weights(config: Config, form: str, seed: int) -> bytes:
+    """The network with fresh weights; only here is torch imported."""
+    from explorer.budget import BudgetError
+    from explorer.export import EXPORTS, ExportError
+    from explorer.network import build
+
+    try:
+        return EXPORTS[form](build(plan_of(config), seed))
+    except (BudgetError, ExportError) as error:
+        raise Refusal(str(error)) from None
+
+
 FORMATS: Mapping[str, Callable[[Config], str]] = {"json": as_json, "csv": as_csv, "py": as_python}
+WITH_WEIGHTS = ("safetensors", "pt2", "onnx")
 
 
 if __name__ == "__main__":

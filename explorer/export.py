@@ -1,16 +1,26 @@
-"""Taking a network along with its weights: as safetensors, as a torch.export program, as ONNX."""
+"""Taking a network along with its weights: as safetensors, as a torch.export program, as ONNX.
 
-import copy
-import io
+torch's exporters patch torch for the whole process while they trace: meanwhile many forward passes in other
+threads give wrong numbers, without an error. So they run in a process of their own, on a network of its own.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import safetensors.torch
 import torch
 from torch.fx import GraphModule
 
-from explorer.network import plan_of
+from explorer.network import blank, plan_of
 from explorer.weights import save_safetensors
+
+ROOT = Path(__file__).parents[1]  # where `python -m explorer.export` finds this package
+PATIENCE = 900  # seconds; a thousand layers take one minute in pt2 and two in ONNX
 
 
 class ExportError(ValueError):
@@ -18,38 +28,24 @@ class ExportError(ValueError):
 
 
 def to_pt2(network: GraphModule) -> bytes:
-    """A program for `torch.export.load`, for any number of images."""
-    file = io.BytesIO()
-    batch = torch.export.Dim("batch", min=1)
-    program = torch.export.export(_private(network), (_images(network, 2),), dynamic_shapes=({0: batch},))
-    torch.export.save(program, file)
-    return file.getvalue()
+    """A program for `torch.export.load`, for any number of images.
+
+    `network` is only read, and may be on any device; the program's is the CPU. Raises ExportError.
+    """
+    return _elsewhere("pt2", network)
 
 
 def to_onnx(network: GraphModule) -> bytes:
     """An ONNX model with input "images" (N, C, H, W) and output "logits" (N, classes).
 
-    Raises ExportError where onnx and onnxscript are not installed.
+    `network` is only read. Raises ExportError, also where onnx and onnxscript are not installed.
     """
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ExportError(f"ONNX needs {error.name}, which is not installed: pip install onnx onnxscript.") from None
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.onnx"
-        torch.onnx.export(
-            _private(network),
-            (_images(network, 2),),
-            path,
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-        return path.read_bytes()
+    return _elsewhere("onnx", network)
 
 
 EXPORTS: Mapping[str, Callable[[GraphModule], bytes]] = {
@@ -59,10 +55,47 @@ EXPORTS: Mapping[str, Callable[[GraphModule], bytes]] = {
 }
 
 
-def _private(network: GraphModule) -> GraphModule:
-    """A copy on the CPU: exporting traces the module that it is given, and others may be running it."""
-    return copy.deepcopy(network).cpu().eval()
+def _elsewhere(form: str, network: GraphModule) -> bytes:
+    """What `_write` makes of the network, in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="explorer-export-") as folder:
+        Path(folder, "plan").write_bytes(pickle.dumps(plan_of(network)))
+        Path(folder, "weights").write_bytes(save_safetensors(network))
+        command = [sys.executable, "-m", "explorer.export", form, folder]
+        try:
+            environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise ExportError(f"{form} took more than {PATIENCE // 60} minutes; take the weights alone.") from None
+        file = Path(folder, f"network.{form}")
+        if done.returncode or not file.exists():
+            reason = (done.stderr.decode(errors="replace").strip() or "the process was stopped").splitlines()[-1]
+            raise ExportError(f"{form} cannot be made of this network ({reason[:200]}); take the weights alone.")
+        return file.read_bytes()
 
 
-def _images(network: GraphModule, count: int) -> torch.Tensor:
-    return torch.zeros(count, *plan_of(network).ops[0].shape)
+def _write(form: str, folder: Path) -> None:
+    """Reads plan and weights from the folder and puts the file there. Only where no other thread uses torch."""
+    plan = pickle.loads((folder / "plan").read_bytes())
+    network = blank(plan).to_empty(device="cpu")
+    network.load_state_dict(safetensors.torch.load_file(folder / "weights"))
+    images = (torch.zeros(2, *plan.ops[0].shape),)  # a single one would be taken for a fixed number
+    any_number = ({0: torch.export.Dim("batch", min=1)},)
+    path = folder / f"network.{form}"
+    if form == "pt2":
+        torch.export.save(torch.export.export(network, images, dynamic_shapes=any_number), path)
+    else:
+        torch.onnx.export(
+            network,
+            images,
+            path,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=any_number,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+if __name__ == "__main__":
+    _write(sys.argv[1], Path(sys.argv[2]))

@@ -223,7 +223,7 @@ def _module(op: Op, x: Op) -> nn.Module:
 
 
 def _initialise(network: GraphModule, plan: Plan, seed: int) -> None:
-    """Kaiming: normal, fan-out for convolutions (1502.01852); biases zero; the classifier as PyTorch does."""
+    """Kaiming: normal, fan-out for convolutions (1502.01852); biases zero; the classifier's weights as PyTorch does."""
     draw = torch.Generator().manual_seed(seed)
     kaiming = plan.init == "kaiming"
     for module in network.modules():

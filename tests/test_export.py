@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime
@@ -68,6 +69,29 @@ def test_onnx_that_is_not_installed_is_one_sentence(network, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ExportError, match=r"^ONNX needs onnxscript, .* pip install onnx onnxscript\.$"):
         EXPORTS["onnx"](network)
+
+
+@pytest.mark.parametrize("form", ["pt2", "onnx"])
+def test_other_threads_compute_meanwhile(form, images):
+    """torch's exporters patch torch: in this process, other visitors' logits would be wrong for as long."""
+    exported, used = (build(plan(parse(SMALL | CONFIGS["resnet"])), seed=seed) for seed in (0, 1))
+    with torch.no_grad():
+        expected = used(images)
+        with ThreadPoolExecutor() as pool:
+            file = pool.submit(EXPORTS[form], exported)
+            while not file.done():
+                assert torch.equal(used(images), expected)
+        assert file.result()
+
+
+def test_a_program_that_cannot_be_made_is_one_sentence(monkeypatch):
+    network = build(plan(parse(SMALL | CONFIGS["resnet"])))
+    monkeypatch.setattr("explorer.export.save_safetensors", lambda network: safetensors.torch.save({}))
+    with pytest.raises(ExportError, match=r"^pt2 cannot be made of this network \(.+\); take the weights alone\.$"):
+        EXPORTS["pt2"](network)
+    monkeypatch.setattr("explorer.export.PATIENCE", 0.1)
+    with pytest.raises(ExportError, match=r"^pt2 took more than .* minutes; take the weights alone\.$"):
+        EXPORTS["pt2"](network)
 
 
 def test_a_configuration_survives_json():

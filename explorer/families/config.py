@@ -130,7 +130,7 @@ class Config(BaseModel):
         least = 2**halvings
         if self.input_size < least:
             raise ValueError(
-                f"input_size={self.input_size}: {what} halve the image {halvings} times and leave no pixels; "
+                f"input_size={self.input_size}: {what} halve the image {halvings} times; "
                 f"use at least {least}, fewer of them, or stem='cifar'"
             )
 
@@ -229,8 +229,8 @@ def shown(value: Any) -> str:
     """What somebody gave, in at most 60 characters."""
     try:
         text = repr(value)
-    except ValueError:  # Python does not write out numbers of more than 4,300 digits
-        text = "a number of thousands of digits"
+    except (ValueError, RecursionError):  # numbers of more than 4,300 digits; lists in lists in lists
+        text = "something too long to write out"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
