@@ -11,7 +11,7 @@ from controls.drawing import network_drawing
 from controls.operations import conventions_table, operations_table
 from controls.text import number, size
 from explorer import budget, costs, devices
-from explorer.families import PRESETS, TITLES, depth_label, family_of, known_as, plan
+from explorer.families import PRESETS, TITLES, chosen_depth, family_of, known_as, plan
 from explorer.plots import charts
 
 MOST_BATCH = 1024
@@ -59,8 +59,8 @@ FIGURES = (
     ),
     Figure(
         "Depth",
-        depth_label(config),
-        f"{now.operations:,} operations",
+        chosen_depth(config) or str(family.depth(config)),
+        f"{'' if chosen_depth(config) else 'custom, '}{now.operations:,} operations",
         help="Weighted layers, as the family's papers count.",
     ),
     Figure(

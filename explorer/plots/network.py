@@ -94,7 +94,7 @@ def figure(
     result.update_xaxes(visible=False, range=[-MARGIN, WIDTH + 30])
     result.update_yaxes(visible=False, range=[-places.height, 0])
     result.update_layout(
-        height=round(places.height) + 50, margin={"l": 0, "r": 0, "t": 0, "b": 0}, dragmode="pan", hovermode="closest",
+        height=round(places.height) + 74, margin={"l": 0, "r": 0, "t": 24, "b": 0}, dragmode="pan", hovermode="closest",
         legend={"orientation": "h", "y": 0, "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
         plot_bgcolor="rgba(0,0,0,0)",
     )  # fmt: skip
