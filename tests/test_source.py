@@ -38,8 +38,8 @@ def filled(state):
     """A state dict with matrices and kernels of the size that He et al. draw, the same wherever it is made."""
     for i, value in enumerate(state.values()):
         if value.ndim > 1:
-            steps = (torch.arange(value.numel()) * 7919 + i) % 1009
-            value.copy_(((steps - 504) / 504 * (6 / value[0].numel()) ** 0.5).view(value.shape))
+            bound = (6 / value[0].numel()) ** 0.5
+            value.uniform_(-bound, bound, generator=torch.Generator().manual_seed(i))
     return state
 
 
@@ -53,10 +53,8 @@ found = {}
 for name, case in json.load(open("cases.json")).items():
     try:
         made = runpy.run_path(f"{name}.py", run_name="made")
-        network = made["Network"]() if case["drawn"] else torch.device("meta")
-        if not case["drawn"]:
-            with torch.device("meta"):
-                network = made["Network"]().to_empty(device="cpu")
+        with torch.device("cpu" if case["drawn"] else "meta"):
+            network = made["Network"]().to_empty(device="cpu")
         small, images, logits = torch.load(f"{name}.pt", weights_only=True)
         state = filled({key: torch.empty(shape) for key, shape in case["shapes"].items()})
         network.eval().load_state_dict({key: small.get(key, value) for key, value in state.items()}, strict=True)
@@ -78,7 +76,7 @@ def alone(folder, cases):
         state = filled(network.state_dict())
         for key, value in state.items():
             if value.ndim < 2:
-                value.fill_(key.endswith(("norm.weight", "running_var")) or "weight" in key)
+                value.fill_(key.endswith(("weight", "running_var")))
         images = torch.randn(3, *p.ops[0].shape, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             # one batch decides what the norms expect, so that depth neither blows up nor dies out
