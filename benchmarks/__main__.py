@@ -1,4 +1,4 @@
-"""`python -m benchmarks [planning forward sessions reruns memory] [--quick]`: one table for each question."""
+"""`python -m benchmarks [planning forward sessions reruns memory design] [--quick]`: one table for each question."""
 
 import argparse
 import importlib
@@ -14,6 +14,7 @@ QUESTIONS = {
     "sessions": "Do two sessions on one network get in each other's way?",
     "reruns": "How long is the server busy when a slider moves, beyond the library's own work?",
     "memory": "Are the estimates of memory right?",
+    "design": "How long do the drawing, the curves under the sliders and the search take?",
 }
 
 

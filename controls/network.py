@@ -192,6 +192,4 @@ def _slider(label: str, knob: Knob, value: float, shared: dict[str, Any], entry:
 def _curves(config: Config, measure: Measure | None) -> dict[tuple[str, int], Curve]:
     if measure is None:
         return {}
-    return {
-        (axis.knob.name, axis.entry): design_space.curve(config, axis, measure) for axis in design_space.axes(config)
-    }
+    return {(curve.axis.knob.name, curve.axis.entry): curve for curve in design_space.curves(config, measure)}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from explorer.costs import receptive_field
-from explorer.families import Config, ConfigError, Knob, family_of, knobs, write_plan
+from explorer.families import Config, ConfigError, Knob, family_of, knobs, plan, write_plan
 from explorer.memory import forward_bytes
 from explorer.plan import Plan
 
@@ -90,6 +90,15 @@ def curve(config: Config, axis: Axis, measure: Measure, count: int = 11) -> Curv
     known = {value: cost for value, cost in found.items() if cost is not None}
     present = axis.value(config)
     return Curve(axis, tuple(known), tuple(known.values()), present, known[present])
+
+
+DEEP = 500  # operations, from which on curves have fewer points, since each point is a plan
+
+
+def curves(config: Config, measure: Measure) -> list[Curve]:
+    """Along every axis of the configuration."""
+    count = 7 if len(plan(config).ops) > DEEP else 11
+    return [curve(config, axis, measure, count) for axis in axes(config)]
 
 
 class Grid(NamedTuple):

@@ -13,12 +13,15 @@ INDEX_BYTES = 8  # of where a max pool found its maximum
 
 def forward_bytes(plan: Plan, batch: int = 1) -> int:
     """Of a forward pass without gradients: each tensor lives until its last use, the images as long as their caller."""
-    last_use = _last_use(plan)
-    live = peak = plan.ops[0].size
-    for i, op in enumerate(plan.ops[1:], start=1):
-        live += op.size
+    sizes = {op.name: op.size for op in plan.ops}
+    freed = [0] * len(plan.ops)
+    for name, i in _last_use(plan).items():
+        freed[i] += sizes[name]
+    live = peak = 0
+    for size, after in zip(sizes.values(), freed, strict=True):
+        live += size
         peak = max(peak, live)
-        live -= sum([plan[name].size for name in set(op.inputs) if last_use[name] == i])
+        live -= after
     return BYTES * (peak * batch + plan.params)
 
 
@@ -100,7 +103,7 @@ class _Gradients:
 
 def _last_use(plan: Plan) -> dict[str, int]:
     return {name: i for i, op in enumerate(plan.ops) for name in op.inputs} | {
-        plan.ops[0].name: -1  # the images are their caller's
+        plan.ops[0].name: -1  # the images are their caller's: they stay to the end
     }
 
 

@@ -306,9 +306,10 @@ def loop_of(unit: Unit) -> Loop | None:
         (Loop("growing", Read((x,)), (x, *outs), after, () if after else tuple(outs)), grown),
         (Loop("replacing", Read((None, *seen[0]), True), tuple(newest), after, () if after else tuple(newest)), others),
     ):
+        gone = {*loop.inputs.values} - {*loop.state}  # what was replaced
+        closed = {*unit.inputs} <= {*loop.inputs.values} and not gone & {name for step in after for name in step.inputs}
         returns = not {*unit.outputs} & {*loop.state} if after else {*unit.outputs} <= {*(loop.result or loop.state)}
-        closed = {*unit.inputs} <= {*loop.inputs.values} and not (after and loop.kind == "chain")
-        if returns and closed and seen == reads:
+        if seen == reads and closed and returns and not (after and loop.kind == "chain"):
             return loop
     return None
 
@@ -584,7 +585,7 @@ def arithmetic(known: Mapping[str, Sequence[int]], goal: Sequence[int | None]) -
 
 def even(values: Sequence[Any]) -> int:
     """How many of the first are equal; or else, of numbers, how many have equal steps."""
-    same = len(list(takewhile(values[0].__eq__, values)))
+    same = len(list(takewhile(lambda value: value == values[0], values)))
     if same > 1 or len(values) == 1 or isinstance(values[0], bool | tuple):
         return same
     step = values[1] - values[0]
@@ -875,8 +876,8 @@ HELPERS = {
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        kept = x.new_empty(len(x), 1, 1, 1).bernoulli_(1 - self.p)
-        return x * kept / (1 - self.p)''',
+        noise = x.new_empty(len(x), 1, 1, 1).bernoulli_(1 - self.p).div_(1 - self.p)
+        return x * noise''',
 }
 
 KAIMING = '''

@@ -312,3 +312,53 @@ def test_pages_fit_laptops_and_desks(visit, name, scheme):
         for element in ("document.scrollingElement", "document.querySelector('[data-testid=stMain]')"):
             assert page.evaluate(f"{element}.scrollWidth - {element}.clientWidth") <= 0, (element, width)
         page.screenshot(path=ARTEFACTS / f"{name}-{scheme}-{width}.png", animations="disabled")
+
+
+def nodes(page: Page) -> dict[str, tuple[float, float]]:
+    """Where the drawing's nodes and titles are on the page: id -> x, y."""
+    script = """drawing => {
+        if (!drawing._fullLayout) return {};  // not drawn yet
+        const box = drawing.getBoundingClientRect(), {xaxis, yaxis} = drawing._fullLayout, found = {};
+        for (const trace of drawing._fullData)
+            (trace.customdata || []).forEach((id, i) => found[id] ??=
+                [box.x + xaxis._offset + xaxis.c2p(trace.x[i]), box.y + yaxis._offset + yaxis.c2p(trace.y[i])]);
+        return found;
+    }"""
+    drawing = page.locator("[class*=st-key-drawing] .js-plotly-plot").first
+    drawing.locator(".main-svg").first.wait_for()
+    found: dict[str, tuple[float, float]] = drawing.evaluate(script)
+    return found
+
+
+def wait_for_drawing(page: Page, ready: Callable[[dict[str, tuple[float, float]]], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not ready(nodes(page)):
+        assert time.monotonic() < deadline, f"the drawing shows {list(nodes(page))}"
+        page.wait_for_timeout(100)
+    settled(page)
+
+
+def click_node(page: Page, identity: str) -> None:
+    wait_for_drawing(page, lambda shown: identity in shown)
+    page.mouse.click(*nodes(page)[identity])
+
+
+def test_a_block_is_opened_by_click_and_its_operation_is_followed_to_the_feature_maps(visit: Visit) -> None:
+    page = visit("", 1280, 1500, network=SMALL)
+    click_node(page, "stage 2/block 0")
+    click_node(page, "layer2.0.add")
+    expect(page).to_have_url(re.compile(r"op=layer2\.0\.add"))
+    settled(page)
+    page.get_by_role("link", name="See what layer2.0.add sees").click()
+    expect(page.get_by_role("heading", name="Feature maps")).to_be_visible()
+    # option A doubles the channels and halves the image of the first stage: 16 and 32x32
+    expect(text(page, re.compile(r"32 channels of 16×16"))).to_be_visible()
+    expect(page).to_have_url(re.compile(r"feature-maps\?.*op=layer2\.0\.add"))
+
+
+def test_what_a_click_has_opened_a_click_closes(visit: Visit) -> None:
+    page = visit("", 1280, 1500, network=SMALL)
+    click_node(page, "stage 2/block 0")
+    wait_for_drawing(page, lambda shown: "layer2.0.conv1" in shown)
+    click_node(page, "stage 2/block 0")  # its title now
+    wait_for_drawing(page, lambda shown: "stage 2/block 0" in shown and "layer2.0.conv1" not in shown)

@@ -19,7 +19,7 @@ from torch import nn
 from explorer.families import FAMILIES, PRESETS, TITLES, ConfigError, family_of, knobs, parse, plan
 from explorer.network import blank, build
 from explorer.plan import Plan, Recorder
-from explorer.source import WIDTH, plan_source, progression, python_source, runs
+from explorer.source import WIDTH, plan_source, progression, python_source
 
 RUFF = Path(sys.executable).with_name("ruff")
 
@@ -43,7 +43,7 @@ def filled(state):
     return state
 
 
-RUNNER = '''
+RUNNER = """
 import json, runpy, sys
 for name in ("explorer", "torchvision", "safetensors", "timm", "captum"):
     sys.modules[name] = None
@@ -64,7 +64,7 @@ for name, case in json.load(open("cases.json")).items():
     except Exception as error:
         found[name] = repr(error)
 json.dump(found, open("found.json", "w"))
-'''
+"""
 
 
 def alone(folder, cases):
@@ -168,3 +168,258 @@ def test_the_file_runs_by_itself(tmp_path):
     (tmp_path / "network.py").write_text(python_source(PRESETS["densenet40_12_cifar"]))
     done = subprocess.run([sys.executable, "-I", "network.py"], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["1,019,722 parameters", "torch.Size([1, 10])"], done.stderr
+
+
+# -- here ------------------------------------------------------------------------------------------------------------
+
+
+def made(config):
+    """The network of the source, with the weights of ours, and ours."""
+    network, ours = executed(python_source(config))["Network"]().eval(), build(plan(config), seed=4)
+    network.load_state_dict(ours.state_dict(), strict=True)
+    return network, ours
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121"])
+def test_torchvision_is_the_same_network(name):
+    theirs = torchvision.models.get_model(name).eval()
+    network = executed(python_source(PRESETS[name]))["Network"]().eval()
+    network.load_state_dict(theirs.state_dict(), strict=True)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(network(images), theirs(images))
+
+
+TINY = {"stem": "cifar", "stem_width": 8, "input_size": 8, "classes": 5}
+RESNET = TINY | {"family": "resnet", "block": "basic", "blocks": (2, 2, 2), "width": 8}
+DENSENET = TINY | {"family": "densenet", "blocks": (2, 3, 2), "growth_rate": 4}
+CLIQUENET = TINY | {"family": "cliquenet", "widths": (4, 6, 4), "layers": (3, 2, 3)}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        RESNET | {"drop_path": 0.5, "zero_init": True},
+        RESNET | {"dropout": 0.5, "order": "pre"},
+        DENSENET | {"dropout": 0.25},
+        CLIQUENET | {"dropout": 0.25, "bottleneck": True},
+    ],
+    ids=lambda fields: fields["family"],
+)
+def test_training_is_the_same(fields):
+    """The same chance decides what is dropped; norms keep the same statistics; gradients are the same."""
+    images = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    (theirs, buffers, gradients), (logits, *ours) = (trained(network, images) for network in made(parse(fields)))
+    torch.testing.assert_close(theirs, logits)
+    torch.testing.assert_close([buffers, gradients], ours)
+
+
+def trained(network, images):
+    torch.manual_seed(5)
+    logits = network.train()(images)
+    logits.square().sum().backward()
+    return logits, dict(network.named_buffers()), {name: weight.grad for name, weight in network.named_parameters()}
+
+
+@pytest.mark.parametrize("init", ["kaiming", "default"])
+@pytest.mark.parametrize("norm", ["batch", "none"])
+@pytest.mark.parametrize("fields", [RESNET, DENSENET, CLIQUENET], ids=lambda fields: fields["family"])
+def test_initialisation_is_the_same(fields, init, norm):
+    """Each tensor has the same spread and the same mean, over 25 draws."""
+    zero = {"zero_init": True} if fields["family"] == "resnet" and norm == "batch" else {}
+    config = parse(fields | {"init": init, "norm": norm} | zero)
+    network = executed(python_source(config))["Network"]
+    torch.manual_seed(0)
+    ours = [build(plan(config), seed=seed).state_dict() for seed in range(25)]
+    theirs = [network().state_dict() for _ in ours]
+    for key, value in ours[0].items():
+        if value.ndim:
+            a, b = (torch.stack([state[key] for state in states]) for states in (ours, theirs))
+            slack = 6 * a.std() / a.numel() ** 0.5
+            assert abs(a.std() - b.std()) <= slack, key
+            assert abs(a.mean() - b.mean()) <= slack, key
+
+
+# -- any plan --------------------------------------------------------------------------------------------------------
+
+
+def wild(seed):
+    """A plan that no family would write: modules within modules, entered twice, read from anywhere, and series."""
+    rng = random.Random(seed)
+    net = Recorder(3, 8, rng.choice(["batch", "group", "none"]), rng.choice(["relu", "tanh", "gelu"]))
+    kernels, names = [], (f"op{i}" for i in range(10**6))
+
+    def operations(pool, count):
+        for _ in range(count):
+            x = rng.choice([x for x in pool if x.shape[1] == 8])
+            alike = [other for other in pool if other.shape == x.shape]
+            large = [other for other in pool if other.shape[1] == 8]
+            name = next(names)
+            match rng.choice(["conv", "norm", "function", "add", "concat", "drop", "pool", "shared", "gate", "pad"]):
+                case "conv":
+                    x = net.conv(name, x, rng.choice([4, 8, 8, 12]), rng.choice([1, 3]))
+                case "norm":
+                    x = net.norm(name, x, zero=rng.random() < 0.3)
+                case "function":
+                    x = net.activation(name, x)
+                case "add":
+                    x = net.add(name, x, rng.choice(alike))
+                case "concat":
+                    x = net.concat(name, rng.choices(large, k=rng.randint(2, 4)))
+                case "drop":
+                    x = net.drop_path(name, net.dropout(next(names), x, 0.3), 0.2)
+                case "pool":
+                    x = net.max_pool(name, x, 3, 1, 1)
+                case "pad":
+                    x = net.pad(name, x, x.shape[0] + 2, 1)
+                case "gate":
+                    gate = net.activation(next(names), net.global_pool(next(names), x), "sigmoid")
+                    x = net.multiply(name, x, gate)
+                case "shared" if x.shape[0] < 36:
+                    if not kernels or rng.random() < 0.4:
+                        kernels.append(net.kernel(next(names), 40, 8, rng.choice([1, 3])))
+                    x = net.shared_conv(name, x, rng.choice(kernels), rng.choice([0, 0, 3]))
+            pool.append(net.conv(next(names), x, 8, 1) if x.shape[0] > 30 else x)
+
+    def modules(pool, depth, prefixes):
+        for prefix in prefixes:
+            with net.block("part", prefix):
+                inner = rng.choices([x for x in pool if x.shape[1] == 8], k=rng.randint(1, 3))
+                operations(inner, rng.randint(1, 4))
+                if depth:
+                    nested = ["0.", "1.", "2.", "a.", "b1.", "b2.", "b3.", "deep.er."]
+                    modules(inner, depth - 1, rng.sample(nested, rng.randint(0, 3)))
+                operations(inner, rng.randint(0, 2))
+                pool += inner[-rng.randint(1, 2) :]
+
+    def series(pool):
+        how, stem, first = rng.choice(["chain", "growing", "any"]), rng.choice(["", "layer"]), rng.randint(0, 1)
+        xs = [net.conv(next(names), rng.choice([x for x in pool if x.shape[1] == 8]), 8, 1)]
+        with net.block("series", f"{next(names)}."):
+            for i in range(rng.randint(1, 5)):
+                with net.block(f"layer {i}", f"{stem}{i + first}."):
+                    x = net.concat("concat", {"chain": xs[-1:], "growing": xs, "any": [rng.choice(xs)]}[how])
+                    x = net.activation("relu", net.norm("norm", net.conv("conv", x, 8, 3)))
+                    xs.append(net.dropout("dropout", x, 0.1))
+            pool += rng.choice([xs[-1:], xs[1:], [net.concat("joined", xs[-3:])]])
+
+    pool = [net.conv("stem", net.input, 8, 3)]
+    for _ in range(rng.randint(1, 4)):
+        with net.stage("stage", rng.choice(["s1.", "s2.", "x.1.", "x.2.", "", "t."])):
+            if rng.random() < 0.5:
+                series(pool)
+            else:
+                modules(pool, 1, rng.sample(["0.", "1.", "a.", "b1.", "b2."], rng.randint(1, 3)))
+            operations(pool, rng.randint(0, 3))
+    with net.stage("head"):
+        pooled = [net.global_pool(next(names), x) for x in pool[-6:]]
+        net.linear("fc", net.concat("joined", pooled), 5)
+    return net.finish(rng.choice(["kaiming", "default"]))
+
+
+def read_only(p):
+    """The plan without what nothing reads."""
+    wanted = {p.ops[-1].name}
+    for op in reversed(p.ops):
+        wanted |= {*op.inputs} if op.name in wanted else set()
+    return Plan(tuple(op for op in p.ops if op.name in wanted or op.kind == "input"), p.init)
+
+
+def test_any_plan():
+    """What nobody thought of is at least right."""
+    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    for seed in range(80):
+        for p in (wild(seed), read_only(wild(seed))):
+            network, ours = executed(plan_source(p, "Wild."))["Network"]().eval(), build(p, seed)
+            network.load_state_dict(ours.state_dict(), strict=True)
+            with torch.no_grad():
+                assert torch.equal(network(images), ours(images)), seed
+
+
+# -- for people ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sources():
+    return {name: python_source(config) for name, config in PRESETS.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("resnet18", 95),
+        ("resnet152", 100),
+        ("preresnet1001_cifar", 95),
+        ("densenet121", 115),
+        ("densenet201", 115),
+        ("cliquenet_s3", 170),
+        ("cliquenet_s3_attention", 175),
+        ("cliquenet_k12_t36", 155),
+    ],
+)
+def test_can_be_read_in_one_sitting(sources, name, lines):
+    assert sources[name].count("\n") <= lines
+
+
+def test_reads_as_a_person_would_write(sources):
+    for name, source in sources.items():
+        assert max(map(len, source.split("\n"))) <= WIDTH, name
+        assert "explorer" not in source, name
+        assert "torchvision" not in re.sub(r"torchvision\.models\.\w+ is the same network", "", source), name
+        # no names made by counting, which is what is left where no meaning was found
+        assert not re.search(r"class \w*\d\(|(channels|width|out|stride|start|growth)\d", source), name
+    assert "for _ in range(35)]" in sources["resnet152"]
+    assert "            features.append(layer(torch.cat(features, 1)))\n" in sources["densenet201"]
+    assert "DenseLayer(channels + 32 * i)" in sources["densenet121"]
+    assert "self.denseblock3 = DenseBlock(256, layers=48)" in sources["densenet201"]
+    assert "            features[i] = layer(torch.cat(others, 1), kernel)\n" in sources["cliquenet_s3"]
+
+
+def test_ruff_finds_nothing(sources, tmp_path):
+    others = {f"config{i}": python_source(config) for i, config in enumerate(draws(40))}
+    for name, source in (sources | others).items():
+        (tmp_path / f"{name}.py").write_text(source)
+    for command in (["check"], ["format", "--check", f"--line-length={WIDTH}"]):
+        done = subprocess.run([RUFF, *command, "--isolated", "."], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
+def docstring(source):
+    return executed(source)["__doc__"]
+
+
+def test_header_of_a_published_network(sources):
+    text = docstring(sources["resnet50"])
+    assert text.startswith(
+        "ResNet-50.\n\n25,557,032 parameters; 4,089,184,256 multiply-accumulates for an image of 3 x 224"
+    )
+    assert "torchvision.models.resnet50 is the same network" in text
+    assert all(address in text for address in family_of(PRESETS["resnet50"]).papers.values())
+    for name, source in sources.items():
+        assert docstring(source).startswith(f"{TITLES[name]}.\n"), name
+
+
+def test_header_of_another_network():
+    text = docstring(python_source(PRESETS["densenet121"].replace(growth_rate=24, blocks=(6, 12, 24, 15))))
+    assert text.startswith("DenseNet-121, but growth_rate 24, blocks 6-12-24-15.\n")
+    assert "torchvision" not in text
+    # only the images are of another size
+    text = docstring(python_source(PRESETS["resnet18"].replace(input_size=64)))
+    assert text.startswith("ResNet-18, but input_size 64.\n")
+    assert "torchvision.models.resnet18 is the same network" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ((64,), (64, None)),
+        ((64, 64, 64), (64, 0)),
+        ((64, 96, 128), (64, 32)),
+        ((0.1, 0.2, 0.3), (0.1, 0.1)),
+        ((64, 96, 129), None),
+        ((True, False), None),
+        ((3, 0.5), (3, -2.5)),
+    ],
+)
+def test_progressions(values, found):
+    assert progression(values) == found

@@ -1,0 +1,66 @@
+"""How long do the drawing, the curves under the sliders and the search take on the server?"""
+
+from collections.abc import Iterator
+from functools import partial
+
+from benchmarks.measure import Table, interleaved, ms, promised
+from explorer import design_space, drawing
+from explorer.families import PRESETS, family_of, plan
+from explorer.plots.network import figure
+
+DRAWN, SENT = 150.0, 2.0  # ms for a figure; MB of it
+CURVES = 150.0  # ms for all of a DenseNet's
+SEARCH = 2.0  # seconds
+
+
+def tables(quick: bool) -> Iterator[Table]:
+    seconds = 1.0 if quick else 5.0
+    yield Table(
+        "Drawing: layout and figure",
+        ("network, opened to", "nodes", "edges", "time", "sent", "promise", "kept", "promise", "kept"),
+        [
+            _drawing(name, level, seconds)
+            for name in ("resnet152", "densenet201", "cliquenet_s3")
+            for level in ("block", "operation")
+        ],
+    )
+    rows = []
+    for name in ("densenet121", "densenet264", "resnet50", "cliquenet_s0"):
+        for measure in ("params", "memory"):
+            drawn = design_space.curves(PRESETS[name], measure)
+            times = interleaved({"all": partial(design_space.curves, PRESETS[name], measure)}, seconds)["all"]
+            plans = sum(len(curve.values) for curve in drawn)
+            kept = promised(1e3 * sorted(times)[len(times) // 2], at_most=CURVES, unit=" ms")
+            rows.append((f"{name}, {measure}", str(len(drawn)), str(plans), ms(times), *kept))
+    yield Table(
+        "All cost curves of a network", ("network, measure", "curves", "plans", "time", "promise", "kept"), rows
+    )
+    found = design_space.search(PRESETS["densenet40_12_cifar"], ["growth_rate", "blocks"], 10**6, 300 * 10**6)
+    wide = design_space.search(PRESETS["densenet121"], ["growth_rate", "blocks", "compression"], 8 * 10**6, 3 * 10**9)
+    yield Table(
+        "Search under a budget",
+        ("network, knobs", "tried", "of", "time", "promise", "kept"),
+        [
+            (what, f"{s.tried:,}", f"{s.combinations:,}", f"{s.seconds:.2f} s", *promised(s.seconds, SEARCH, unit=" s"))
+            for what, s in (("densenet40_12_cifar, k and blocks", found), ("densenet121, k, blocks and theta", wide))
+        ],
+    )
+
+
+def _drawing(name: str, level: drawing.Level, seconds: float) -> tuple[str, ...]:
+    written = plan(PRESETS[name])
+    opened, pairs = drawing.opened_to(written, level), family_of(PRESETS[name]).pairs(written)
+    drawn = drawing.draw(written, opened, pairs)
+    times = interleaved({"draw": lambda: figure(drawing.draw(written, opened, pairs), written)}, seconds)["draw"]
+    size = len(figure(drawn, written).to_json()) / 1e6
+    time_kept = promised(1e3 * sorted(times)[len(times) // 2], at_most=DRAWN, unit=" ms")
+    size_kept = promised(size, at_most=SENT, unit=" MB")
+    return (
+        f"{name}, {level}s",
+        str(len(drawn.nodes)),
+        str(len(drawn.edges)),
+        ms(times),
+        f"{size:.2f} MB",
+        *time_kept,
+        *size_kept,
+    )
