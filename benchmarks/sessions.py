@@ -22,7 +22,7 @@ from benchmarks.measure import Table, child, interleaved, promised, ratios, spre
 
 NETWORKS = ("resnet18", "densenet121", "cliquenet_k36_t12")
 PROMISED = 1.6  # times the throughput of one session, where nothing serialises them
-ROUND = 0.3  # seconds of one thread's work between two looks at the clock
+ROUND = 0.1  # seconds of one thread's work between two looks at the clock
 
 _shared: dict[str, Any] = {}
 
@@ -32,40 +32,34 @@ def tables(quick: bool) -> Iterator[Table]:
     for name in NETWORKS:
         for threads in ("default", "1"):
             found = child(__name__, name, threads, "4" if quick else "24")
-            calls, alone = found["calls"], found["one"]
-            gain = [2 * ratio for ratio in ratios(alone, found["two"])]
-            processes = [2 * ratio for ratio in ratios(alone, found["processes"])]
-            promise, kept = promised(statistics.median(gain), at_least=PROMISED)
-            if kept == "NO" and statistics.median(processes) < PROMISED:
+            calls, one, two = found["calls"], found["one"], found["two"]
+            gain, processes = 2 * min(one) / min(two), 2 * min(one) / min(found["processes"])
+            promise, kept = promised(gain, at_least=PROMISED)
+            if kept == "NO" and processes < PROMISED:
                 kept = "no room"
             rows.append(
                 (
                     f"{name}, torch threads: {found['threads']}",
-                    f"{calls / statistics.median(alone):.1f}/s",
+                    f"{calls / statistics.median(one):.1f}/s",
                     f"{found['cores']:.2f}",
-                    f"{2 * calls / statistics.median(found['two']):.1f}/s",
-                    spread(gain),
-                    spread(processes),
+                    f"{2 * calls / statistics.median(two):.1f}/s",
+                    spread([2 * ratio for ratio in ratios(one, two)]),
+                    f"{gain:.2f}",
+                    f"{processes:.2f}",
                     promise,
                     kept,
                 )
             )
+    header = ("shared network", "one session", "its cores", "two", "gain", "fastest", "processes", "promise", "kept")
     yield Table(
         "Forward passes of one image a second, on the CPU",
-        (
-            "shared network",
-            "one session",
-            "its cores",
-            "two sessions",
-            "gain",
-            "gain of two processes",
-            "promise",
-            "kept",
-        ),
+        header,
         rows,
         [
-            "its cores: processor time over time. Where one session takes the cores, or other work does, a second",
-            "has nothing to gain; no room: two processes, which share nothing, do not reach the promise either.",
+            "its cores: processor time over time; where one session takes all of them, a second has nothing to gain.",
+            "fastest: the gain by the fastest rounds, which other work on the machine disturbed least, and which the",
+            "promise is held to; processes: the same for two processes that share nothing.",
+            "no room: they do not reach the promise either.",
         ],
     )
 

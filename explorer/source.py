@@ -283,7 +283,7 @@ def numbered(names: Sequence[str]) -> tuple[str, str]:
 def loop_of(unit: Unit) -> Loop | None:
     """The unit's forward as a loop over its members, if it is one."""
     elements = [step for step in unit.steps if isinstance(step, Unit)]
-    simple = all(len(step.inputs) == len(step.outputs) == step.returned == 1 for step in elements)
+    simple = all(len(step.inputs) == len(step.outputs) == step.returned == 1 and not list_of(step) for step in elements)
     if not simple or len(unit.members) != len(elements) or not numbered(list(unit.members))[1]:
         return None
     joins = {step.name: tuple(step.inputs) for step in unit.steps if step.kind == "concat"}
@@ -293,7 +293,11 @@ def loop_of(unit: Unit) -> Loop | None:
     kernels = [path for step in elements for path in step.foreign]
     beside = numbered(kernels)[0].rpartition(".")[0] == unit.name.rpartition(".")[0]
     handed = not kernels or (beside and numbered(kernels)[1] and len(kernels) == len(elements))
-    if not handed or (after and unit.steps.index(after[0]) < unit.steps.index(elements[-1])):
+    if (
+        not handed
+        or any(map(shared_kernel, after))
+        or (after and unit.steps.index(after[0]) < unit.steps.index(elements[-1]))
+    ):
         return None
     outs: list[str | None] = [step.outputs[0] for step in elements]
     x, newest, others = seen[0][0], [None, *seen[0]], []
@@ -628,7 +632,8 @@ class Template(NamedTuple):
     def key(self) -> str:
         """Equal for instances of one class, which may differ in how much they return."""
         lines = self.lines()[: -1 if self.forward else None]
-        return repr((self.unit.loop is None, self.forward is None, list(map(saying, lines))))
+        parameters = self.forward and self.forward.parameters
+        return repr((self.unit.loop is None, parameters, list(map(saying, lines))))
 
     def end(self) -> Text:
         """The line that returns."""
@@ -710,7 +715,12 @@ class Classes:
     def _define(self, templates: Sequence[Template]) -> None:
         """One class for those that return what the most talkative returns, or the first of it; then for the rest."""
         first = max(templates, key=lambda template: len(template.end()))
-        group = [template for template in templates if template.end() == first.end()[: len(template.end())]]
+        last = first.end()
+        group = [
+            template
+            for template in templates
+            if template.end() == last[: len(template.end())] and not numbers(last[len(template.end()) :])
+        ]
         rest = [template for template in templates if template not in group]
         arguments, texts = Arguments.of([[n for line in t.lines() for n in numbers(line)] for t in group])
         kept: dict[str, str] = {}

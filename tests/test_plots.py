@@ -208,8 +208,9 @@ def test_overlay_goes_from_the_grey_image_to_the_map():
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     one = np.random.default_rng(1).integers(0, 256, (2, 4, 3), np.uint8)
     luminance = np.asarray(Image.fromarray(image).convert("L"))
-    grey = np.stack([luminance] * 3, 2)
-    large = one.repeat(4, 0).repeat(2, 1)
+    # 8 pixels are shown as 320, each 40 wide: a browser would blur what it enlarged itself
+    grey = np.stack([luminance] * 3, 2).repeat(40, 0).repeat(40, 1)
+    large = one.repeat(160, 0).repeat(80, 1)
     np.testing.assert_array_equal(mosaic.overlay(image, one, 0), grey)
     np.testing.assert_array_equal(mosaic.overlay(image, one, 1), large)
     np.testing.assert_allclose(mosaic.overlay(image, one, 0.25), 0.75 * grey + 0.25 * large, atol=0.51)
@@ -218,7 +219,7 @@ def test_overlay_goes_from_the_grey_image_to_the_map():
 def test_overlay_on_a_grey_image():
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 1), np.uint8)
     one = np.zeros((8, 8, 3), np.uint8)
-    np.testing.assert_array_equal(mosaic.overlay(image, one, 0), image.repeat(3, 2))
+    np.testing.assert_array_equal(mosaic.overlay(image, one, 0), image.repeat(3, 2).repeat(40, 0).repeat(40, 1))
 
 
 # --- charts
