@@ -3,6 +3,8 @@
 Everything is read from the plan, so a new family needs nothing here. The dots in the operations' names give the
 modules. Each module becomes text with holes where the numbers go; modules of equal text are one class, and the
 numbers in which they differ are its constructor's arguments, or follow from those by simple arithmetic.
+
+From the top: text with holes; the modules of a plan, and how they call each other; a forward; classes.
 """
 
 import re
