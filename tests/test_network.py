@@ -115,9 +115,13 @@ def values_of(knob):
 
 
 def fitting(config, values):
-    """`values` without the knobs that do nothing here, with lists of one length, and pixels for each stage."""
+    """`values` without the knobs that do nothing here, with lists of one length, a width that its paths can share,
+    and pixels for each stage.
+    """
     unused = config.model_construct(**values).unused()
     values = config.settle({k: v for k, v in values.items() if k not in unused}, {"widths"} & values.keys())
+    if not values.get("group_width") and (paths := values.get("cardinality")):
+        values["width"] = max(values["width"] // paths, -(-4 // paths)) * paths  # 4 is the least width
     stages = max(len(value) for value in values.values() if isinstance(value, tuple))
     least = 2 ** (stages - 1) * (1 if values["stem"] == "cifar" else 4)
     return values | {"input_size": max(8, least) + values["input_size"]}

@@ -19,7 +19,9 @@ from torch import nn
 from explorer.families import FAMILIES, PRESETS, TITLES, ConfigError, family_of, knobs, parse, plan
 from explorer.network import blank, build
 from explorer.plan import Plan, Recorder
-from explorer.source import WIDTH, plan_source, progression, python_source
+from explorer.source import plan_source, python_source
+from explorer.source.classes import progression
+from explorer.source.text import WIDTH
 
 RUFF = Path(sys.executable).with_name("ruff")
 
