@@ -95,8 +95,15 @@ def _identity() -> None:
             for name, (was, now) in config.changes(PRESETS[origin]).items()
         ]
         st.caption(f":material/tune: {TITLES[origin]} with {', '.join(changes)}.")
-    if config != PRESETS[origin]:
-        st.button("Reset", icon=":material/undo:", on_click=session.choose, args=(origin,), width="stretch")
+    # always there: what comes and goes moves the sliders under the finger that turns them
+    st.button(
+        "Reset",
+        icon=":material/undo:",
+        on_click=session.choose,
+        args=(origin,),
+        disabled=config == PRESETS[origin],
+        width="stretch",
+    )
 
 
 def _depth() -> None:
@@ -182,7 +189,7 @@ def _slider(label: str, knob: Knob, value: float, shared: dict[str, Any], entry:
     low, high = design_space.reach(knob, value)
     on_grid = (value - knob.least) % knob.step == 0 or knob.kind == "real"
     curve = _curves(session.config(), state["curves"]).get((knob.name, entry))
-    with st.container(gap=None):
+    with st.container(gap=None, key=f"knob.{shared['key']}"):
         st.slider(label, number(low), number(high), step=number(knob.step if on_grid else 1), **shared)
         if curve:
             st.html(sparkline(curve, low, high, family_of(session.config()).colour, TALLEST * max(1, curve.cost)))

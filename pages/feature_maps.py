@@ -14,7 +14,8 @@ from explorer.plots import charts, mosaic
 from explorer.plots.colours import paint
 
 GLANCE = 9  # strongest channels of a stage
-BARE = {"displayModeBar": False}
+# two quick clicks are two choices: plotly would take the second back, and zoom
+BARE = {"displayModeBar": False, "doubleClick": False, "doubleClickDelay": 1}
 
 config, plan, family = session.config(), session.current_plan(), family_of(session.config())
 state = st.session_state
@@ -53,8 +54,9 @@ def first_glance(maps_of: dict[str, Maps]) -> None:
         reach = mosaic.reaches(maps, each=False)[best]
         signed = mosaic.is_signed(maps)
         text.markdown(f"**{stage}**  \n:small[{shape(op.shape)}]  \n:small[{'±' if signed else '0 to '}{reach[0]:.3g}]")
-        colours.image(mosaic.components_picture(activations.principal_components(maps), 112), width="stretch")
-        strip.image(mosaic.mosaic(maps[best], reach, signed, 1008, GLANCE).picture, width="stretch")
+        components = mosaic.components_picture(activations.principal_components(maps), 112)
+        colours.image(mosaic.data_url(components), width="stretch")
+        strip.image(mosaic.data_url(mosaic.mosaic(maps[best], reach, signed, 1008, GLANCE).picture), width="stretch")
 
 
 def choose_operation() -> str:
@@ -108,7 +110,7 @@ def one_operation(name: str, maps: Maps, used: weights.Weights) -> None:
         st.markdown(f"**Channel {channel}**" + ("" if points else ", the strongest; click another"))
         opacity = st.slider("Opacity of the map over the image", 0.0, 1.0, 0.7, 0.1, key="opacity")
         painted = paint(maps[channel], reach[channel], signed)
-        st.image(mosaic.overlay(view, painted, opacity), width="stretch")
+        st.image(mosaic.data_url(mosaic.overlay(view, painted, opacity)), width="stretch")
         st.plotly_chart(charts.histogram(maps[channel], family.colour), key="histogram", config=BARE)
     with st.container(horizontal=True):
         st.download_button("Mosaic as PNG", mosaic.png(sheet.picture), f"{name}.png", "image/png", on_click="ignore")
@@ -123,7 +125,8 @@ def passes(first_name: str, second_name: str) -> None:
     three, reach = activations.refinement(kept[first_name], kept[second_name], mosaic.MOST_TILES)
     titles = ("After the first pass", "After the second pass", "What the second changed")
     for column, title, maps in zip(st.columns(3), titles, three, strict=True):
-        column.image(mosaic.mosaic(maps, reach, signed=True, width=500).picture, caption=title, width="stretch")
+        sheet = mosaic.mosaic(maps, reach, signed=True, width=500)
+        column.image(mosaic.data_url(sheet.picture), caption=title, width="stretch")
     st.plotly_chart(charts.colour_scale(reach, signed=True), key="passes.bar", config=BARE)
 
 
@@ -136,7 +139,8 @@ view = analysis.seen(picture, config, used)
 ends = activations.stage_ends(plan)
 glance = analysis.forward(network, config, used, picture, tuple(op.name for op in ends.values()))
 with middle:
-    st.image(view, caption=f"What the network gets, {config.input_size}×{config.input_size}", width="stretch")
+    caption = f"What the network gets, {config.input_size}×{config.input_size}"
+    st.image(mosaic.data_url(view), caption=caption, width="stretch")
 with right:
     answers(glance.logits, used, glance.seconds)
 first_glance(glance.maps)

@@ -1,6 +1,5 @@
 """Plotly figures. Colours of text, grid and paper are left to the page's theme, so that light and dark both read."""
 
-import base64
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from plotly.subplots import make_subplots
 from explorer.activations import Channels
 from explorer.costs import Row
 from explorer.plots.colours import SIGNED
-from explorer.plots.mosaic import Mosaic, png
+from explorer.plots.mosaic import Mosaic, data_url
 
 BINS = 40  # of a histogram
 
@@ -75,7 +74,7 @@ def clickable(mosaic: Mosaic, labels: Sequence[str], numbers: Sequence[int], wid
         )
     )
     figure.add_layout_image(
-        source="data:image/png;base64," + base64.b64encode(png(mosaic.picture)).decode(),
+        source=data_url(mosaic.picture),
         x=0, y=0, sizex=w, sizey=h, xref="x", yref="y", sizing="stretch", layer="below",
     )  # fmt: skip
     figure.update_xaxes(visible=False, range=[0, w], constrain="domain", constraintoward="left")
