@@ -3,7 +3,7 @@
 import streamlit as st
 
 from controls import network, session, sources
-from controls.start import warm_up
+from controls.start import settle, warm_up
 from controls.text import plain
 from explorer.budget import BudgetError
 from explorer.export import ExportError
@@ -40,3 +40,4 @@ try:
     page.run()
 except (BudgetError, ConfigError, ExportError, PictureError, WeightsError) as refusal:
     st.error(plain(str(refusal)), icon=":material/block:")
+settle(page.title)

@@ -20,3 +20,13 @@ def warm_up() -> None:
 
     gc.collect()
     gc.freeze()
+
+
+@st.cache_resource(show_spinner=False)
+def settle(page: str) -> None:
+    """After a page's first run: what it imported and remembered for all visitors is there to stay, too.
+
+    Once a page, since what one visitor leaves in a cycle then stays as well.
+    """
+    gc.collect()
+    gc.freeze()

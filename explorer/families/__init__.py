@@ -45,9 +45,12 @@ def write_plan(config: Config) -> Plan:
     return net.finish(config.init)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def plan(config: Config) -> Plan:
-    """The network's operations. Plans are frozen, so visitors share the recent ones."""
+    """The network's operations. Plans are frozen, so visitors share the recent ones.
+
+    Few, since a garbage collection walks them all and writing one takes a millisecond.
+    """
     return write_plan(config)
 
 
