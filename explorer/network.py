@@ -5,8 +5,9 @@ work on it, its state dict has the plan's names, and its forward is as fast as o
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -93,7 +94,7 @@ def build(plan: Plan, seed: int = 0, device: torch.device | str = "cpu") -> Grap
     """
     check(plan)
     network = blank(plan).to_empty(device="cpu")
-    _initialise(network, plan, seed)
+    initialise(network, seed)
     return network.to(device)
 
 
@@ -138,11 +139,19 @@ def plan_of(network: GraphModule) -> Plan:
     return plan
 
 
-def run(network: GraphModule, images: Tensor, keep: Sequence[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
-    """The logits (N, classes) of images (N, C, H, W), and the outputs of the operations named in `keep`.
+Edge = tuple[str, str]  # an operation, and another that reads it
+Kept = TypeVar("Kept", bound=str | Edge)
+
+
+def run(network: GraphModule, images: Tensor, keep: Sequence[Kept] = ()) -> tuple[Tensor, dict[Kept, Tensor]]:
+    """The logits (N, classes) of images (N, C, H, W), and what is named in `keep`: the outputs of operations, or of
+    edges.
+
+    An edge's tensor has the source's values and is read by that one consumer alone: its gradient is what reaches the
+    source through that consumer, and the gradients of all of a source's edges add up to the source's.
 
     Nothing of the network is changed and no hook is set, so any number of threads may run one network. Gradients
-    are recorded as the caller's grad mode says. Raises KeyError for a name that the network does not have.
+    are recorded as the caller's grad mode says. Raises KeyError for what the network does not have.
     """
     logits, *kept = _keeping(network, tuple(keep))(images)
     return logits, dict(zip(keep, kept, strict=True))
@@ -150,11 +159,11 @@ def run(network: GraphModule, images: Tensor, keep: Sequence[str] = ()) -> tuple
 
 MOST_DERIVED = 32  # sets of names remembered for each network
 
-_derived: WeakKeyDictionary[GraphModule, dict[tuple[str, ...], GraphModule]] = WeakKeyDictionary()
+_derived: WeakKeyDictionary[GraphModule, dict[tuple[str | Edge, ...], GraphModule]] = WeakKeyDictionary()
 _derived_lock = threading.Lock()
 
 
-def _keeping(network: GraphModule, names: tuple[str, ...]) -> GraphModule:
+def _keeping(network: GraphModule, names: tuple[str | Edge, ...]) -> GraphModule:
     """The same modules under a graph with more outputs; an interpreter would cost 13-19 % of every forward."""
     with _derived_lock:
         known = _derived.setdefault(network, {})
@@ -165,21 +174,29 @@ def _keeping(network: GraphModule, names: tuple[str, ...]) -> GraphModule:
     return derived
 
 
-def _derive(network: GraphModule, names: Iterable[str]) -> GraphModule:
+def _derive(network: GraphModule, wanted: Collection[str | Edge]) -> GraphModule:
     plan = plan_of(network)
-    for name in names:
-        if name not in plan:
-            raise KeyError(f"the network has no operation {name!r}")
+    for name in wanted:
+        if name not in plan if isinstance(name, str) else name[1] not in plan or name[0] not in plan[name[1]].inputs:
+            raise KeyError(f"the network has no {'operation' if isinstance(name, str) else 'edge'} {name!r}")
+    edges = {name for name in wanted if not isinstance(name, str)}
     graph = Graph()
     # copied by hand, since Graph.graph_copy would leave the wanted nodes to be found again
     copies: dict[Node, Node] = {}
-    by_name: dict[str, Node] = {}
+    found: dict[str | Edge, Node] = {}
+
+    def read(source: Node, consumer: Node) -> Node:
+        if edges and (edge := (source.meta["op"], consumer.meta["op"])) in edges:
+            found[edge] = graph.call_method("view_as", (copies[source], copies[source]))
+            return found[edge]
+        return copies[source]
+
     for node in network.graph.nodes:
         if node.op == "output":
-            graph.output((copies[node.args[0]], *(by_name[name] for name in names)))
+            graph.output((copies[node.args[0]], *(found[name] for name in wanted)))
         else:
-            copies[node] = graph.node_copy(node, lambda n: copies[n])
-            by_name[node.meta["op"]] = copies[node]
+            copies[node] = graph.node_copy(node, partial(read, consumer=node))
+            found[node.meta["op"]] = copies[node]
     return _graph_module(network, graph, "Keeping")
 
 
@@ -222,8 +239,12 @@ def _module(op: Op, x: Op) -> nn.Module:
     return module
 
 
-def _initialise(network: GraphModule, plan: Plan, seed: int) -> None:
-    """Kaiming: normal, fan-out for convolutions (1502.01852); biases zero; the classifier's weights as PyTorch does."""
+def initialise(network: GraphModule, seed: int) -> None:
+    """Give a network on the CPU, which must be the caller's own, the fresh weights that `build` gives.
+
+    Kaiming: normal, fan-out for convolutions (1502.01852); biases zero; the classifier's weights as PyTorch does.
+    """
+    plan = plan_of(network)
     draw = torch.Generator().manual_seed(seed)
     kaiming = plan.init == "kaiming"
     for module in network.modules():
