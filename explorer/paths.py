@@ -1,0 +1,111 @@
+"""A residual network as an ensemble of paths: how long they are, and what gradient each length carries.
+
+Veit et al., Residual networks behave like ensembles of relatively shallow networks, 1605.06431.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+from torch.nn import functional as F
+
+from explorer.drawing import shortcut
+from explorer.gradients import Batch, GradientError, Table, check
+from explorer.network import Edge, plan_of, run
+from explorer.plan import Plan
+
+
+class Paths(NamedTuple):
+    """Through `blocks` residual blocks lead 2^blocks paths; one of length k goes through k of their branches."""
+
+    blocks: int
+    lengths: tuple[int, ...]  # those that were sampled
+    gradient: Table  # (lengths, samples): norm of the gradient at the first block's input, along one path
+
+    @property
+    def frequency(self) -> Table:
+        """Share of all paths that have each length: binomial."""
+        return np.array([math.comb(self.blocks, k) / 2**self.blocks for k in self.lengths])
+
+    @property
+    def carried(self) -> Table:
+        """Share of the gradient that paths of each length carry together: their number times the mean norm of one
+        (section 4.3 there), scaled so that the sampled lengths add up to 1."""
+        together: Table = self.frequency * self.gradient.mean(1)
+        together /= together.sum() or 1
+        return together
+
+
+class Fork(NamedTuple):
+    """A residual block: its gradient at `join` goes on to `source` by one edge or by the others."""
+
+    source: str
+    join: str
+    shortcut: Edge
+    branch: tuple[Edge, ...]
+
+
+def residual_blocks(plan: Plan) -> tuple[Fork, ...]:
+    readers: dict[str, list[str]] = {}
+    for op in plan.ops:
+        for name in op.inputs:
+            readers.setdefault(name, []).append(op.name)
+    found = []
+    for op in plan.ops:
+        if op.kind == "add":
+            way = shortcut(plan, op)
+            skip = (way.source, way.path[0] if way.path else op.name)
+            branch = tuple((way.source, to) for to in readers[way.source] if (way.source, to) != skip)
+            found.append(Fork(way.source, op.name, skip, branch))
+    return tuple(found)
+
+
+def paths(
+    network: GraphModule,
+    batch: Batch,
+    most_lengths: int = 19,
+    samples: int = 5,
+    seed: int = 0,
+    told: Callable[[int, int], None] = lambda done, of: None,
+) -> Paths:
+    """Sample paths of each length as the paper does (section 4.3): one forward pass as it is, and on the way back,
+    in k blocks drawn at random the gradient goes through the branch alone, in all others through the shortcut alone.
+
+    The network must be the caller's own where it is in train mode. `told` hears how many of all paths are done; it may
+    raise. Raises GradientError for a network without residual blocks.
+    """
+    plan = plan_of(network)
+    check(plan, len(batch.labels), "train" if network.training else "eval")
+    blocks = residual_blocks(plan)
+    if not blocks:
+        raise GradientError("This network has no residual blocks, so there is one path through it.")
+    draw = np.random.default_rng(seed)
+    lengths = np.unique(np.linspace(0, len(blocks), min(most_lengths, len(blocks) + 1)).round().astype(int))
+    wanted: list[str | Edge] = [name for block in blocks for name in (block.source, block.join)]
+    wanted += [edge for block in blocks for edge in (block.shortcut, *block.branch)]
+    logits, kept = run(network, batch.images, list(dict.fromkeys(wanted)))
+    (last,) = torch.autograd.grad(F.cross_entropy(logits, batch.labels), [kept[blocks[-1].join]], retain_graph=True)
+    gradient = np.empty((len(lengths), samples))
+    for i, length in enumerate(lengths):
+        for j in range(samples):
+            through = set(draw.choice(len(blocks), length, replace=False).tolist())
+            gradient[i, j] = float(torch.linalg.vector_norm(_along(blocks, kept, last, through).double()))
+            told(i * samples + j + 1, gradient.size)
+    return Paths(len(blocks), tuple(lengths.tolist()), gradient)
+
+
+def _along(blocks: tuple[Fork, ...], kept: dict[str | Edge, Tensor], last: Tensor, through: set[int]) -> Tensor:
+    """The gradient at the first block's input along one path; `through` are the blocks whose branch it takes."""
+    gradient = last
+    for i in reversed(range(len(blocks))):
+        block = blocks[i]
+        edges = [kept[edge] for edge in (block.branch if i in through else (block.shortcut,))]
+        gradient = sum(torch.autograd.grad(kept[block.join], edges, gradient, retain_graph=True), torch.zeros(()))
+        if i and blocks[i - 1].join != block.source:
+            before = kept[blocks[i - 1].join]
+            (gradient,) = torch.autograd.grad(kept[block.source], [before], gradient, retain_graph=True)
+    return gradient
