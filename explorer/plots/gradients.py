@@ -105,10 +105,13 @@ def shortcut_shares(splits: Sequence[Split], titles: Sequence[str]) -> go.Figure
         ("through the branch", BRANCH, [split.branch for split in splits]),
     ):
         figure.add_bar(
-            x=list(titles), y=[part / (split.whole or np.nan) for split, part in zip(splits, parts, strict=True)], name=name, marker_color=colour,
+            x=list(titles),
+            y=[part / (split.whole or np.nan) for split, part in zip(splits, parts, strict=True)],
+            name=name,
+            marker_color=colour,
             customdata=[[split.source, split.role] for split in splits],
             hovertemplate="%{x}, %{customdata[1]}<br>%{y:.1%} of the gradient at %{customdata[0]}<extra></extra>",
-        )  # fmt: skip
+        )
     figure.add_hline(0.5, line={"color": "#888888", "dash": "dot", "width": 1})
     figure.update_yaxes(title="share of the gradient", tickformat=".0%")
     figure.update_xaxes(title="residual block, from the input", tickangle=-60 if len(splits) > 9 else 0)
