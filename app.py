@@ -8,6 +8,7 @@ from controls.text import plain
 from explorer.budget import BudgetError
 from explorer.export import ExportError
 from explorer.families import ConfigError
+from explorer.gradients import GradientError
 from explorer.images import PictureError
 from explorer.weights import WeightsError
 
@@ -24,6 +25,9 @@ page = st.navigation(
         st.Page("pages/architecture.py", title="Architecture", icon=":material/account_tree:", default=True),
         st.Page("pages/design_space.py", title="Design space", icon=":material/tune:", url_path="design-space"),
         st.Page("pages/feature_maps.py", title="Feature maps", icon=":material/grid_view:", url_path="feature-maps"),
+        st.Page(
+            "pages/gradient_flow.py", title="Gradient flow", icon=":material/trending_down:", url_path="gradient-flow"
+        ),
     ]
 )
 
@@ -38,6 +42,6 @@ while session.problems():
     st.warning(plain(session.problems().pop(0)), icon=":material/warning:")
 try:
     page.run()
-except (BudgetError, ConfigError, ExportError, PictureError, WeightsError) as refusal:
+except (BudgetError, ConfigError, ExportError, GradientError, PictureError, WeightsError) as refusal:
     st.error(plain(str(refusal)), icon=":material/block:")
 settle(page.title)

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import devices, links, weights
+from explorer import contenders, devices, links, weights
 from explorer.families import Config, ConfigError, plan
 from explorer.links import Choice
 from explorer.plan import Plan
@@ -59,6 +59,17 @@ def look_at(name: str) -> None:
     state.turned = True
 
 
+def against() -> tuple[str, ...]:
+    """The contenders that the network is compared with, those that it has."""
+    keys: tuple[str, ...] = state.get("against", ())
+    return tuple(key for key in keys if contenders.find(key, config()))
+
+
+def compare(keys: tuple[str, ...]) -> None:
+    state.against = keys
+    state.turned = True
+
+
 def chosen_weights() -> Weights:
     """What the visitor asked for, or fresh weights where that is not for this network."""
     wanted: Weights = state.setdefault("weights", weights.fresh(0))
@@ -94,6 +105,7 @@ def read_link() -> None:
             state.operation = params["op"]
         else:
             problems().append(f"The link names an operation {params['op'][:60]!r} that this network does not have.")
+    state.against = _against_of(params)
     state.weights = _weights_of(params)
     state["weights.source"] = ""  # shows what the link says
 
@@ -108,10 +120,20 @@ def write_link() -> None:
         link["seed"] = wanted.identity
     if name := operation():
         link["op"] = name
+    if keys := against():
+        link["against"] = ".".join(keys)
     state.link = link  # first, since the script may be interrupted where it tells the browser
     if st.query_params.to_dict() != link:
         st.query_params.from_dict(link)
     state.turned = False
+
+
+def _against_of(params: Mapping[str, str]) -> tuple[str, ...]:
+    keys = [key for key in params.get("against", "")[:1000].split(".") if key]
+    known = [key for key in dict.fromkeys(keys) if contenders.find(key, config())]
+    if missing := [key for key in keys if key not in known]:
+        problems().append(f"The link compares with {missing[0][:40]!r}, which this network cannot be compared with.")
+    return tuple(known[: contenders.MOST])
 
 
 MOST_SEED = 2**31 - 1

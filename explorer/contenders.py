@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from explorer.families import FAMILIES, PRESETS, TITLES, Config, ConfigError, family_of, plan
 
+MOST = 7  # in one comparison: more lines cannot be told apart
+
 
 class Contender(NamedTuple):
     title: str

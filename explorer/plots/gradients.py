@@ -64,7 +64,8 @@ def along_the_network(lines: Sequence[Line], x_title: str, y_title: str, log: bo
             _mark(figure, line, line.values == 0, low, "triangle-down", "exactly zero", colour, i)
     if log:
         figure.update_yaxes(type="log", range=[np.log10(low) - 0.15, np.log10(high) + 0.15], exponentformat="power")
-        figure.update_yaxes(dtick=max(1, round(np.log10(high / low) / 8)))
+        decades = np.log10(high / low)
+        figure.update_yaxes(dtick="D2" if decades < 1.5 else max(1, round(decades / 8)))
     figure.update_xaxes(title=x_title, zeroline=False)
     figure.update_yaxes(title=y_title)
     figure.update_layout(
