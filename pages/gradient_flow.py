@@ -250,10 +250,11 @@ def who_feeds_whom(settings: Settings) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**Gradient**")
-        st.caption(
-            "What each source receives through each reader, along its whole gradient: columns add up to its norm."
-        )
-        st.plotly_chart(plots.matrix(found[stage], "gradient", signed=True), key="flow.feeds", config=PLOT)
+        st.caption("What each source receives through each reader, along its whole gradient. Columns add up.")
+        one = found[stage]
+        if scale == "share":
+            one = one._replace(values=one.values / np.nansum(one.values, 0))
+        st.plotly_chart(plots.matrix(one, scale, signed=True), key="flow.feeds", config=PLOT)
     with right:
         st.markdown("**Weights**")
         st.caption(
@@ -324,8 +325,8 @@ else:
         if look == "Gradient":
             measure = box[0].segmented_control(
                 "Gradient of", list(MEASURES), default="activations", required=True, key="flow.measure",
-                help="Activations: what reaches an operation's output. Weights: what would change them. Relative: that, "
-                "over the size of the weights.",
+                help="Activations: what reaches an operation's output. Weights: what would change them. Relative: that "
+                "over the weights' own size.",
             )  # fmt: skip
         box[1].segmented_control(
             "Points", ["weighted layers", "block ends", "all"], default="weighted layers", required=True,

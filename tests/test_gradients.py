@@ -1,0 +1,349 @@
+"""Gradient flow against hand arithmetic, finite differences, autograd on its own, and what was published or measured
+elsewhere."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from explorer import gradients, paths
+from explorer.contenders import CLASSICS, SIBLINGS, counterparts, find, siblings
+from explorer.families import PRESETS, family_of, parse, plan
+from explorer.gradients import Batch, GradientError
+from explorer.network import build, run
+from explorer.plan import Recorder
+
+SMALL = {
+    "resnet": {"block": "basic", "blocks": (2, 1, 1), "width": 8},
+    "densenet": {"blocks": (3, 2, 2), "growth_rate": 4},
+    "cliquenet": {"widths": (4, 4, 4), "layers": (3, 2, 2)},
+}
+TINY = {"stem": "cifar", "stem_width": 8, "input_size": 8, "classes": 5}
+
+
+def small(family, **fields):
+    return plan(parse({"family": family} | TINY | SMALL[family] | fields))
+
+
+def own(here, seed=0, mode="train"):
+    return next(gradients.fresh(here, [seed], mode)).double()
+
+
+def batch_of(here, count=3, seed=0):
+    images, labels = gradients.noise(here, count, seed)
+    return Batch(images.double(), labels)
+
+
+def fixed(name, **fields):
+    config = PRESETS[name]
+    here = plan(config.adapt(**fields) if fields else config)
+    return gradients.flow(gradients.fresh(here, range(3), "train"), (gradients.noise(here, 8, s) for s in range(3)))
+
+
+# --- by hand
+
+
+@pytest.fixture
+def by_hand():
+    """h = 3x; s = h + b h with b = -1/4; logits = (2, -1) s; x = 1, and the right class is the second."""
+    net = Recorder(1, 1, norm="none")
+    with net.stage("stage 1"), net.block("block 0", "0."):
+        h = net.conv("conv1", net.input, 1, kernel=1, bias=False)
+        s = net.add("add", net.conv("conv2", h, 1, kernel=1, bias=False), h)
+    net.linear("fc", s, 2)
+    here = net.finish()
+    network = own(here)
+    values = {"0.conv1.weight": 3.0, "0.conv2.weight": -0.25, "fc.weight": [[2.0], [-1.0]], "fc.bias": [0.0, 0.0]}
+    for name, value in values.items():
+        parameter = network.get_parameter(name)
+        parameter.data = torch.tensor(value, dtype=torch.float64).reshape(parameter.shape)
+    batch = Batch(torch.ones(1, 1, 1, 1, dtype=torch.float64), torch.tensor([1]))
+    s = 3 * 0.75
+    p = np.exp(2 * s) / (np.exp(2 * s) + np.exp(-s))  # of the first class
+    return network, batch, p, s
+
+
+def test_a_network_worked_out_by_hand(by_hand):
+    network, batch, p, s = by_hand
+    found = gradients.flow([network], [batch])
+    # dL/dlogits = (p, p - 1 + ...) = (p, -p); dL/ds = 2 p + p; dL/dh = 0.75 dL/ds
+    ds = 3 * p
+    expected = {"0.conv1": 0.75 * ds, "0.conv2": ds, "0.add": ds, "fc": np.sqrt(2) * p}
+    assert dict(zip(found.operations, found.activation[0], strict=True)) == pytest.approx(expected)
+    weights = {"0.conv1": 0.75 * ds, "0.conv2": 3 * ds, "fc": np.sqrt(2) * p * s}
+    assert dict(zip(found.weighted, found.weight[0], strict=True)) == pytest.approx(weights)
+    sizes = {"0.conv1": 3.0, "0.conv2": 0.25, "fc": np.sqrt(5)}
+    assert found.relative[0] == pytest.approx([weights[name] / sizes[name] for name in found.weighted])
+    assert found.losses[0] == pytest.approx(-np.log(1 - p))
+    assert found.mean[0] == pytest.approx([3, -0.75, s, s / 2])
+    assert found.deviation[0] == pytest.approx([0, 0, 0, 1.5 * s], abs=1e-7)
+
+
+def test_the_split_by_hand(by_hand):
+    network, batch, p, _ = by_hand
+    (split,) = gradients.splits(gradients.routes(network, batch))
+    assert (split.join, split.source, split.role) == ("0.add", "0.conv1", "identity")
+    # through the shortcut all of dL/ds, through the branch -1/4 of it, which works against
+    assert (split.whole, split.shortcut, split.branch) == pytest.approx((2.25 * p, 3 * p, -0.75 * p))
+    assert split.share == pytest.approx(4 / 3)
+
+
+def test_paths_by_hand(by_hand):
+    network, batch, p, _ = by_hand
+    found = paths.paths(network, batch, samples=1)
+    assert (found.blocks, found.lengths) == (1, (0, 1))
+    assert found.gradient[:, 0] == pytest.approx([3 * p, 0.75 * p])
+    assert found.carried == pytest.approx([0.8, 0.2])
+
+
+# --- against finite differences and autograd
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_weights_by_finite_differences(family):
+    here = small(family, norm="group", activation="tanh")
+    network, batch = own(here), batch_of(here)
+    found = gradients.flow([network], [batch])
+    step = 1e-6
+    for name in (found.weighted[0], found.weighted[2], found.weighted[-1]):
+        attributes = here[name].attributes
+        weight = network.get_parameter(f"{getattr(attributes, 'shared', '') or name}.weight").data.view(-1)
+        # along a random direction, where a whole gradient would take thousands of passes
+        losses, direction = [], torch.randn(len(weight), generator=torch.Generator().manual_seed(1)).double()
+        (gradient,) = torch.autograd.grad(
+            F.cross_entropy(network(batch.images), batch.labels),
+            [network.get_parameter(f"{getattr(attributes, 'shared', '') or name}.weight")],
+        )
+        for sign in (1, -1):
+            weight += sign * step * direction
+            with torch.no_grad():
+                losses.append(F.cross_entropy(network(batch.images), batch.labels).item())
+            weight -= sign * step * direction
+        assert (losses[0] - losses[1]) / (2 * step) == pytest.approx(gradient.view(-1).dot(direction).item(), rel=1e-4)
+        assert found.weight[0, found.weighted.index(name)] == pytest.approx(gradient.norm().item(), rel=1e-10)
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_activations_are_those_of_autograd(family):
+    here = small(family)
+    found = gradients.flow([own(here)], [batch_of(here)], every=True)
+    assert found.operations == tuple(op.name for op in here.ops[1:])
+    logits, kept = run(own(here), batch_of(here).images, found.operations)
+    each = torch.autograd.grad(F.cross_entropy(logits, batch_of(here).labels), list(kept.values()))
+    assert found.activation[0] == pytest.approx([g.norm().item() for g in each], rel=1e-9)
+    assert found.zeros[0] == pytest.approx([(g == 0).double().mean().item() for g in each], abs=1e-12)
+    assert found.mean[0] == pytest.approx([t.mean().item() for t in kept.values()], abs=1e-12)
+    assert found.deviation[0] == pytest.approx([t.std(unbiased=False).item() for t in kept.values()], abs=1e-6)
+    for name, dead in zip(found.operations, found.dead[0], strict=True):
+        if here[name].kind == "activation":
+            assert dead == (kept[name] == 0).all(0).all(1).all(1).double().mean()
+        else:
+            assert np.isnan(dead)
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_the_edges_of_a_source_add_up(family):
+    here = small(family)
+    routes = gradients.routes(own(here), batch_of(here))
+    assert routes.whole
+    for source, whole in routes.whole.items():
+        assert sum(part for edge, part in routes.along.items() if edge[0] == source) == pytest.approx(whole, rel=1e-9)
+    for split in gradients.splits(routes):
+        assert split.shortcut + split.branch == pytest.approx(split.whole, rel=1e-9)
+    assert len(gradients.splits(routes)) == (4 if family == "resnet" else 0)
+    for one in gradients.feeds(routes):
+        wholes = {round(whole, 9) for whole in routes.whole.values()}
+        assert {round(total, 9) for total in np.nansum(one.values, 0)} <= wholes
+
+
+def test_what_a_layer_receives_is_its_slice_of_the_concats_gradient():
+    here = small("densenet")
+    layer = "features.denseblock1.denselayer1.conv2"
+    concats = [op.name for op in here.ops if layer in op.inputs]
+    assert len(concats) == 3  # layers 2 and 3, and the block's end
+    network, batch = own(here), batch_of(here)
+    logits, kept = run(network, batch.images, concats)
+    each = torch.autograd.grad(F.cross_entropy(logits, batch.labels), list(kept.values()))
+    routes = gradients.routes(own(here), batch)
+    for name, gradient in zip(concats, each, strict=True):
+        # 8 channels of the stem stand before the layer's 4
+        assert routes.norm[layer, name] == pytest.approx(gradient[:, 8:12].norm().item(), rel=1e-9)
+
+
+def test_all_paths_together_are_the_whole_gradient():
+    """The product of (1 + J) over the blocks is the sum over all subsets of blocks of their Js' products."""
+    for fields in ({}, {"order": "pre"}, {"shortcut": "A"}):
+        here = small("resnet", **fields)
+        network, batch = own(here), batch_of(here)
+        blocks = paths.residual_blocks(here)
+        wanted = [name for block in blocks for name in (block.source, block.join, block.shortcut, *block.branch)]
+        logits, kept = run(network, batch.images, list(dict.fromkeys(wanted)))
+        loss = F.cross_entropy(logits, batch.labels)
+        last, whole = torch.autograd.grad(loss, [kept[blocks[-1].join], kept[blocks[0].source]], retain_graph=True)
+        subsets = itertools.chain.from_iterable(itertools.combinations(range(4), k) for k in range(5))
+        together = sum(paths._along(blocks, kept, last, set(subset)) for subset in subsets)
+        assert torch.allclose(together, whole, rtol=1e-9, atol=1e-15)
+
+
+def test_a_kept_edge_changes_nothing():
+    here = small("cliquenet")
+    network = build(here)
+    images, _ = gradients.noise(here, 2, 0)
+    edges = list(gradients.forks(here))
+    logits, kept = run(network, images, edges)
+    plain, outputs = run(network, images, [source for source, _ in edges])
+    assert torch.equal(logits, plain)
+    assert all(torch.equal(kept[edge], outputs[edge[0]]) for edge in edges)
+    with pytest.raises(KeyError, match="no edge"):
+        run(network, images, [(here.ops[-1].name, here.ops[1].name)])
+
+
+def test_reuse_is_the_mean_weight_of_a_sources_channels():
+    here = small("densenet")
+    network = build(here)
+    first = gradients.reuse(network)[0]
+    assert (first.sources, first.consumers[-1]) == (("stem", "layer 1", "layer 2"), "out")
+    third = network.get_parameter("features.denseblock1.denselayer3.conv1.weight")
+    expected = [third[:, part].abs().mean().item() for part in (slice(0, 8), slice(8, 12), slice(12, 16))]
+    assert first.values[first.consumers.index("layer 3")] == pytest.approx(expected, rel=1e-6)
+    assert np.isnan(first.values[0, 1])
+
+
+def test_reuse_reads_the_shared_kernels_of_a_clique():
+    here = small("cliquenet")
+    network = build(here)
+    first = gradients.reuse(network)[0]
+    kernel = network.get_parameter("block1.layer1.conv1.weight")  # reads X0 (8 channels), X2 and X3
+    row = dict(zip(first.sources, first.values[first.consumers.index("second 1")], strict=True))
+    assert row["first 2"] == pytest.approx(kernel[:, 8:12].abs().mean().item(), rel=1e-6)
+    assert row["first 3"] == pytest.approx(kernel[:, 12:16].abs().mean().item(), rel=1e-6)
+    assert np.isnan(row["stem"])  # the second pass does not read X0
+
+
+# --- the classical pictures, measured elsewhere at batch 8, 32x32, Kaiming; each within a factor of 3
+
+
+@pytest.mark.parametrize(("name", "ratio"), [("plain56_cifar", 5e3), ("resnet56_cifar", 15)])
+def test_plain_gradients_explode_toward_the_input(name, ratio):
+    found = fixed(name)
+    convs = [i for i, one in enumerate(found.weighted) if found.plan[one].kind == "conv"]
+    measured = found.weight[:, convs[0]] / found.weight[:, convs[-1]]
+    assert ratio / 3 < np.exp(np.log(measured).mean()) < ratio * 3
+
+
+def test_dense_gradients_keep_their_size():
+    found = fixed("densenet40_12_cifar")
+    first, last = (found.operations.index(name) for name in ("features.conv0", "features.denseblock3.concat"))
+    measured = found.activation[:, first] / found.activation[:, last]
+    assert 1.4 / 3 < np.exp(np.log(measured).mean()) < 1.4 * 3
+
+
+def test_without_norm_and_with_the_default_initialisation_plain_gradients_vanish():
+    found = fixed("plain20_cifar", norm="none", init="default")
+    measured = found.activation[:, 0] / found.activation[:, -1]
+    assert 4e-9 / 3 < np.exp(np.log(measured).mean()) < 4e-9 * 3
+    # 110 layers are beyond what float32 can hold
+    deep = fixed("plain110_cifar", norm="none", init="default")
+    assert (deep.activation[:, 0] == 0).all()
+    assert (deep.weight[:, 0] == 0).all()
+    assert (deep.zeros[:, 0] == 1).all()
+
+
+def test_without_norm_a_residual_network_explodes_forward():
+    found = fixed("resnet56_cifar", norm="none")
+    assert (found.deviation[:, -2] > 100 * found.deviation[:, 0]).all()
+    # what passes float32's range is told, not dropped
+    deep = fixed("resnet1202_cifar", norm="none", blocks=(90, 90, 90))
+    assert not np.isfinite(deep.deviation).all()
+    assert not np.isfinite(deep.activation).all()
+
+
+# --- what is shared is never changed, and nonsense is refused
+
+
+def test_a_shared_network_stays_as_it_is():
+    here = small("resnet")
+    shared = build(here, seed=4)
+    before = {name: tensor.clone() for name, tensor in shared.state_dict().items()}
+    batch = gradients.noise(here, 4, 0)
+    private = gradients.private(shared, "train")
+    gradients.flow([private], [batch])
+    gradients.routes(private, batch)
+    paths.paths(private, batch)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in shared.state_dict().items())
+    assert not shared.training
+    assert all(parameter.grad is None for parameter in shared.parameters())
+    moved = [name for name, tensor in private.state_dict().items() if not torch.equal(tensor, before[name])]
+    assert moved
+    assert all("running" in name or "num_batches" in name for name in moved)
+
+
+def test_seeds_are_those_of_build():
+    here = small("resnet")
+    for seed, network in zip((3, 5), gradients.fresh(here, (3, 5), "eval"), strict=True):
+        expected = build(here, seed).state_dict()
+        assert all(torch.equal(tensor, expected[name]) for name, tensor in network.state_dict().items())
+
+
+def test_one_value_a_channel_cannot_be_normalised():
+    here = small("resnet", input_size=8, blocks=(1, 1, 1))
+    gradients.check(here, 1, "train")
+    # 8 pixels, four stages: the last has one
+    deep = plan(parse({"family": "resnet"} | TINY | {"block": "basic", "blocks": (1, 1, 1, 1), "width": 8}))
+    with pytest.raises(GradientError, match="at least 2 images"):
+        gradients.flow(gradients.fresh(deep, [0], "train"), [gradients.noise(deep, 1, 0)])
+    gradients.flow(gradients.fresh(deep, [0], "eval"), [gradients.noise(deep, 1, 0)])
+
+
+def test_a_plain_network_has_one_path():
+    here = small("resnet", shortcut="none")
+    assert gradients.splits(gradients.routes(own(here), batch_of(here))) == ()
+    with pytest.raises(GradientError, match="no residual blocks"):
+        paths.paths(own(here), batch_of(here))
+
+
+def test_the_memory_that_is_promised_is_enough(monkeypatch):
+    """Everything that is alive at once, by torch's own account of what it allocates."""
+    here = plan(PRESETS["resnet20_cifar"])
+    batch, network = gradients.noise(here, 16, 0), next(gradients.fresh(here, [0], "train"))
+    gradients.flow([network], [batch])
+    with torch.profiler.profile(profile_memory=True) as profile:
+        gradients.flow([network], [batch])
+    live = most = 0
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            live += event.nbytes()
+            most = max(most, live)
+    assert 0 < most < gradients.needed_bytes(here, 16)
+
+
+# --- contenders
+
+
+def test_siblings_differ_in_one_choice():
+    config = PRESETS["resnet56_cifar"]
+    found = siblings(config)
+    assert plan(found["plain"].config).ops == plan(PRESETS["plain56_cifar"]).ops
+    assert not any(op.kind == "norm" for op in plan(found["no-norm"].config).ops)
+    assert {"default-init", "zero-init", "pre-activation"} <= found.keys()
+    assert "residual" not in found
+    assert "residual" in siblings(PRESETS["plain56_cifar"])
+    assert "plain" not in siblings(PRESETS["densenet121"])
+    assert found.keys() <= SIBLINGS.keys()
+
+
+def test_counterparts_are_close_and_of_other_families():
+    found = counterparts(PRESETS["resnet56_cifar"])
+    assert "densenet40_12_cifar" in found  # 1.0 M params, 40 layers; ResNet-56 has 0.86 M
+    assert {family_of(PRESETS[name]).name for name in found} == {"densenet", "cliquenet"}
+
+
+def test_every_classical_comparison_can_be_made():
+    for origin, others in CLASSICS.values():
+        for name in others:
+            one = find(name, PRESETS[origin])
+            assert one
+            assert plan(one.config).ops[0].shape == plan(PRESETS[origin]).ops[0].shape
+    assert find("no such network", PRESETS["resnet18"]) is None
