@@ -28,7 +28,16 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[1]
 ARTEFACTS = ROOT / "artefacts"
 SMALL = "resnet20_cifar"
-PAGES = {"architecture": "", "design-space": "design-space", "feature-maps": "feature-maps"}
+PAGES = {
+    "architecture": "",
+    "design-space": "design-space",
+    "feature-maps": "feature-maps",
+    "gradient-flow": "gradient-flow",
+}
+LOOKED_AT = {
+    "feature-maps": {"network": SMALL},
+    "gradient-flow": {"network": "resnet56_cifar", "against": "plain.densenet40_12_cifar"},
+}  # DenseNet-121 elsewhere
 PATIENCE = 30_000  # milliseconds; a busy machine is slow, and nothing here waits longer than it must
 ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -298,7 +307,7 @@ def test_visitors_do_not_disturb_one_another(visit):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_fit_laptops_and_desks(visit, name, scheme):
-    page = visit(PAGES[name], 1280, 900, scheme, network="densenet121" if name != "feature-maps" else SMALL)
+    page = visit(PAGES[name], 1280, 900, scheme, **LOOKED_AT.get(name, {"network": "densenet121"}))
     background = page.locator("[data-testid=stApp]").evaluate("app => getComputedStyle(app).backgroundColor")
     luminance = sum(map(int, re.findall(r"\d+", background)[:3])) / 3
     assert luminance < 60 if scheme == "dark" else luminance > 240
@@ -314,6 +323,25 @@ def test_pages_fit_laptops_and_desks(visit, name, scheme):
         for element in ("document.scrollingElement", "document.querySelector('[data-testid=stMain]')"):
             assert page.evaluate(f"{element}.scrollWidth - {element}.clientWidth") <= 0, (element, width)
         page.screenshot(path=ARTEFACTS / f"{name}-{scheme}-{width}.png", animations="disabled")
+
+
+def test_a_point_of_the_gradient_is_an_operation_everywhere(visit):
+    page = visit("gradient-flow", network=SMALL, against="plain")
+    chart = page.locator("[class*=st-key-flow-chart] .js-plotly-plot")
+    chart.scroll_into_view_if_needed()
+    x, y, name = chart.evaluate(
+        """chart => {
+            const box = chart.getBoundingClientRect(), {xaxis, yaxis} = chart._fullLayout;
+            const line = chart._fullData.find(trace => trace.customdata && trace.name == "this network");
+            return [box.x + xaxis._offset + xaxis.d2p(line.x[5]), box.y + yaxis._offset + yaxis.d2p(line.y[5]),
+                line.customdata[5][0]];
+        }"""
+    )
+    page.mouse.click(x, y)
+    page.wait_for_url(f"**op={name}**")
+    settled(page)
+    page.get_by_role("link", name="Feature maps").click()
+    expect(page.get_by_role("combobox", name="Operation")).to_have_value(re.compile(re.escape(name)))
 
 
 def nodes(page: Page) -> dict[str, tuple[float, float]]:
