@@ -1,4 +1,4 @@
-"""`python -m benchmarks [planning forward sessions reruns memory design] [--quick]`: one table for each question."""
+"""`python -m benchmarks [question ..] [--quick]`: one table or more for each question; without a name, all."""
 
 import argparse
 import importlib
@@ -15,11 +15,12 @@ QUESTIONS = {
     "reruns": "How long is the server busy when a slider moves, beyond the library's own work?",
     "memory": "Are the estimates of memory right?",
     "design": "How long do the drawing, the curves under the sliders and the search take?",
+    "gradients": "What does measuring the gradient flow cost beyond the forward and backward passes?",
 }
 
 
 def main() -> None:
-    lines = "\n".join(f"  {name:<10}{question}" for name, question in QUESTIONS.items())
+    lines = "\n".join(f"  {name:<11}{question}" for name, question in QUESTIONS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=f"{__doc__}\n\n{lines}",

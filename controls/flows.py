@@ -19,7 +19,7 @@ from explorer.plan import Plan
 from explorer.weights import Weights
 
 MOST_REMEMBERED = 48  # results of one visitor; each is some hundred kilobytes
-MOST_UNASKED = 1.5e11  # MACs, some seconds: what is run without a click
+MOST_UNASKED = 9e10  # MACs, some seconds: what is run without a click
 
 state = st.session_state
 

@@ -25,6 +25,8 @@ from explorer.plan import Activation, Conv, Norm, Op, Plan
 Table = NDArray[np.float64]
 Mode = Literal["train", "eval"]
 
+WEIGHTED = ("conv", "linear")
+
 
 class GradientError(ValueError):
     """An analysis that cannot be, in one sentence."""
@@ -42,7 +44,7 @@ class Flow(NamedTuple):
     losses: Table  # (runs,)
     operations: tuple[str, ...]  # in the order in which they run
     activation: Table  # norm of dLoss/dOutput
-    zeros: Table  # share of exact zeros in dLoss/dOutput
+    zeros: Table  # share of exact zeros in dLoss/dOutput; not-a-number where the operation has no weights
     mean: Table  # of the outputs
     deviation: Table  # standard deviation of the outputs
     dead: Table  # share of ReLU channels that are zero everywhere in the batch; not-a-number for other operations
@@ -133,14 +135,16 @@ def _flow(network: GraphModule, batch: Batch, names: Sequence[str]) -> tuple[Tab
     logits, kept = run(network, batch.images, names)
     loss = F.cross_entropy(logits, batch.labels)
     outside, inside = {}, {}
+    nothing = loss.new_full((), torch.nan)
 
-    def measure(gradient: Tensor, name: str) -> None:
-        inside[name] = _norm(gradient), _nonzero(gradient)
+    def measure(gradient: Tensor, name: str, weighted: bool) -> None:
+        inside[name] = _norm(gradient), _nonzero(gradient) if weighted else nothing
 
     for name, output in kept.items():
+        op = plan_of(network)[name]
         with torch.no_grad():
-            outside[name] = _mean(output), _norm(output), _dead(plan_of(network)[name], output)
-        _on_gradient(output, partial(measure, name=name))
+            outside[name] = _mean(output), _norm(output), _dead(op, output) if op.kind == "activation" else nothing
+        _on_gradient(output, partial(measure, name=name, weighted=op.kind in WEIGHTED))
     del kept, logits, output  # what autograd does not need is freed on the way back
     weights = list(_weights(network).values())
     gradients = torch.autograd.grad(loss, weights)
@@ -166,7 +170,7 @@ def _weights(network: GraphModule) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     seen = set()
     for op in plan_of(network).ops:
-        if op.kind in ("conv", "linear"):
+        if op.kind in WEIGHTED:
             shared = op.attributes.shared if isinstance(op.attributes, Conv) else ""
             if (owner := shared or op.name) not in seen:
                 seen.add(owner)
@@ -204,7 +208,7 @@ def _nonzero(tensor: Tensor) -> Tensor:
 
 
 def _dead(op: Op, output: Tensor) -> Tensor:
-    if not isinstance(op.attributes, Activation) or op.attributes.function != "relu":
+    if isinstance(op.attributes, Activation) and op.attributes.function != "relu":
         return output.new_full((), torch.nan)
     return (output.amax((2, 3)).amax(0) == 0).to(output.dtype).mean()
 

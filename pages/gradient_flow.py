@@ -88,9 +88,9 @@ def run_missing(networks: list[Contender], settings: Settings) -> None:
     total = sum(flows.work(one, settings) for one in missing)
     here = (config, session.against(), settings)
     ask = state.get("flow.stopped") == here or total > flows.MOST_UNASKED
-    if ask and not st.button(f"Measure ({total / 1e9:,.0f} G MACs)", icon=":material/play_arrow:", type="primary"):
-        return
     place = st.empty()
+    if ask and not place.button(f"Measure ({total / 1e9:,.0f} G MACs)", icon=":material/play_arrow:", type="primary"):
+        return
     with place.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, "Measuring ...")
         st.button("Stop", icon=":material/stop:", on_click=lambda: state.update({"flow.stopped": here}))
@@ -145,7 +145,7 @@ def draw(lines: list[Line], x_title: str, y_title: str, key: str, log: bool = Tr
             state.clicks += 1
             session.look_at(found[0]["customdata"][0])
 
-    figure = plots.along_the_network(lines, x_title, y_title, log)
+    figure = plots.along_the_network(lines, x_title, y_title, log, session.operation())
     st.plotly_chart(figure, key=key, on_select=clicked, selection_mode="points", config=PLOT)
 
 
@@ -335,6 +335,8 @@ else:
         if look == "Gradient":
             what, y_title = MEASURES[measure]
             draw(*lines_of(found, what), y_title, "flow.chart")
+            if name := session.operation():
+                st.page_link("pages/feature_maps.py", label=f"{name}: its feature maps", icon=":material/grid_view:")
             st.markdown("\n".join(verdict(title, flow, what) for title, flow in found.items()))
         else:
             draw(*lines_of(found, "deviation"), "standard deviation of outputs", "flow.deviation")

@@ -30,10 +30,13 @@ class Line(NamedTuple):
     values: Table  # (runs, operations)
 
 
-def along_the_network(lines: Sequence[Line], x_title: str, y_title: str, log: bool = True) -> go.Figure:
+def along_the_network(
+    lines: Sequence[Line], x_title: str, y_title: str, log: bool = True, selected: str | None = None
+) -> go.Figure:
     """Each network as a line through the runs' (on a logarithmic scale geometric) means, in a band from least to most.
 
-    A click's `customdata` is the operation's name and the number of its line.
+    `selected` is an operation of the first network. A click's `customdata` is the operation's name and the number of
+    its line.
     """
     figure = go.Figure()
     low, high = _reach([line.values for line in lines], log)
@@ -66,6 +69,11 @@ def along_the_network(lines: Sequence[Line], x_title: str, y_title: str, log: bo
         figure.update_yaxes(type="log", range=[np.log10(low) - 0.15, np.log10(high) + 0.15], exponentformat="power")
         decades = np.log10(high / low)
         figure.update_yaxes(dtick="D2" if decades < 1.5 else max(1, round(decades / 8)))
+    if lines and selected in lines[0].names:
+        at = lines[0].x[lines[0].names.index(selected)]
+        figure.add_vline(
+            at, line={"color": "#888888", "dash": "dot", "width": 1}, annotation_text=selected, annotation_opacity=0.8
+        )
     figure.update_xaxes(title=x_title, zeroline=False)
     figure.update_yaxes(title=y_title)
     figure.update_layout(
