@@ -157,7 +157,7 @@ def _flow(network: GraphModule, batch: Batch, names: Sequence[str]) -> tuple[Tab
 def _numbers(tensors: Sequence[Tensor]) -> Table:
     """All in one go, since each would wait for the device."""
     wide = _wide(tensors[0])
-    numbers: Table = torch.stack([tensor.to(wide) for tensor in tensors]).double().cpu().numpy()
+    numbers: Table = torch.stack([tensor.to(wide) for tensor in tensors]).cpu().double().numpy()
     return numbers
 
 

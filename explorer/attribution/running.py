@@ -1,0 +1,281 @@
+"""Runs a method of attribution on a shared network, and leaves nothing on it.
+
+A method works on a `Score`, a private network on shared weights, so visitors need not wait for one another, except
+for two kinds: methods that set hooks take turns on a device, and methods that draw from the process-wide
+generators take turns in the process, and leave the generators as they were.
+"""
+
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Literal, NamedTuple
+
+import captum.attr as captum
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.fx import GraphModule
+
+from explorer.attribution.methods import METHODS, Call, Method, Part, Settings, regions_of
+from explorer.attribution.score import AttributionError, Progress, Score, Target, for_deep_lift
+from explorer.budget import BudgetError, gigabytes
+from explorer.devices import device_limits, within
+from explorer.memory import BYTES, forward_bytes, training_bytes
+from explorer.network import plan_of
+from explorer.plan import Plan
+
+Map = NDArray[np.float32]
+
+
+class Attribution(NamedTuple):
+    """A map, in units of the score; (C, H, W), or (H, W) where the channels of a pixel share one value.
+
+    Of Grad-CAM the map is as large as the operation's output: `on_pixels` enlarges it. Of the methods of an
+    operation's channels it is (C, H, W) of that operation. `delta` is by how much the map's sum misses the change
+    of the score from baseline to image, for methods that promise completeness: the change itself is
+    map.sum() - delta. `note` is a sentence for the reader, or None.
+    """
+
+    map: Map
+    signed: bool
+    seconds: float
+    delta: float | None
+    note: str | None
+    operation: str
+
+
+def attribute(
+    network: GraphModule,
+    image: Tensor,
+    target: Target,
+    method: str,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Attribution:
+    """How much each part of an image (1, C, H, W), normalised, has to do with the target, by one of METHODS.
+
+    The network is only read. `progress(done, total)` is called before each forward pass, in images, and while
+    others are waited for; what it raises stops the method, and leaves nothing behind. Random methods depend on the
+    seed, and on the batch where samples are drawn by the batch (noise, Gradient SHAP), but on nothing else.
+
+    Raises AttributionError where the method cannot run on this network, KeyError for an unknown method, ValueError
+    for other than one image, and BudgetError where one image is too large for the device's memory.
+    """
+    chosen, settings = METHODS[method], settings or Settings()
+    plan, weight = plan_of(network), next(network.parameters())
+    if image.shape != (1, *plan.ops[0].shape):
+        raise ValueError(f"image {tuple(image.shape)}: the network takes one of {(1, *plan.ops[0].shape)}")
+    replace = for_deep_lift if method.startswith("deep_lift") else None
+    score = Score(network, target, progress, replace)
+    # DeepLift: images and baselines, and a copy of what goes into and comes out of activations
+    factor = 4 if replace is for_deep_lift else 1
+    device = str(weight.device)
+    batch, needed = fitting(score.plan, device, chosen.title, chosen.gradients, settings.batch, factor)
+    operation = _operation(score.plan, chosen, settings)
+    # in inference mode no gradient could be recorded
+    with torch.inference_mode(False):
+        own = image.detach().to(weight.device, weight.dtype, copy=True)
+        samples = settings.samples or chosen.samples
+        call = Call(score, own, _baselines(settings, own), settings, samples, batch, operation)
+        _check_regions(chosen, call)
+        parts, score.expected = chosen.parts(call)
+        if settings.noise:
+            parts = [_noisy(part, chosen, call) for part in parts]
+            score.expected *= settings.noise_samples
+        with ExitStack() as turns:
+            if chosen.hooks:
+                turns.enter_context(_turn(_hooking.setdefault(device, threading.Lock()), score))
+            if chosen.draws or settings.noise:
+                turns.enter_context(_turn(_drawing, score))
+                turns.enter_context(_seeded(weight.device, settings.seed))
+            start = time.perf_counter()
+            result, delta = within(device, score.plan, batch, needed, lambda: _run(parts, own, chosen.gradients))
+            seconds = time.perf_counter() - start
+    if progress:
+        progress(score.expected, score.expected)
+    signed = chosen.signed and not (method == "grad_cam" and settings.relu) and settings.noise in ("", "smoothgrad")
+    values = _shaped(result, chosen, score.plan, operation)
+    return Attribution(values, signed, seconds, delta, _note(chosen, call, values), operation)
+
+
+def default_operation(plan: Plan) -> str:
+    """The last operation before the final one whose output has height and width; "" where there is none."""
+    return next((op.name for op in reversed(plan.ops[1:-1]) if min(op.shape[1:]) > 1), "")
+
+
+def on_pixels(values: Map, size: tuple[int, int], mode: Literal["bilinear", "nearest"] = "bilinear") -> Map:
+    """A map (h, w) or (C, h, w) as one of the image (H, W): channels are summed, and positions enlarged."""
+    flat = values if values.ndim == 2 else values.sum(0)
+    if flat.shape == size:
+        return flat
+    large = captum.LayerAttribution.interpolate(torch.from_numpy(flat)[None, None], size, mode)
+    enlarged: Map = large[0, 0].numpy()
+    return enlarged
+
+
+def _run(parts: list[Part], image: Tensor, gradients: bool) -> tuple[Map, float | None]:
+    """The weighted mean of the parts' maps, and of their deltas."""
+    _silence()
+    total = sum(part.weight for part in parts)
+    # without gradients: LIME would keep the graphs of all its forward passes
+    with torch.set_grad_enabled(gradients):
+        results = []
+        for part in parts:
+            found = part.algorithm.attribute(image.clone().requires_grad_(gradients), **part.arguments)
+            values, delta = found if isinstance(found, tuple) else (found, None)
+            share = part.weight / total
+            results.append((values.detach() * share, None if delta is None else float(delta.mean()) * share))
+    deltas = [delta for _, delta in results if delta is not None]
+    mean: Map = torch.stack([values for values, _ in results]).sum(0).float().cpu().numpy()
+    return mean, sum(deltas) if deltas else None
+
+
+def _noisy(part: Part, chosen: Method, call: Call) -> Part:
+    """The mean, mean square or variance of the map over copies of the image with noise."""
+    if not chosen.noise:
+        raise AttributionError(f"{chosen.title} is not smoothed with noise: choose a method of gradients.")
+    arguments = {key: value for key, value in part.arguments.items() if key != "return_convergence_delta"}
+    # a method that takes batches of its own gets one noisy image at a time
+    at_once = 1 if "internal_batch_size" in arguments else call.batch
+    spread = float(call.image.max() - call.image.min())
+    return Part(
+        captum.NoiseTunnel(part.algorithm),
+        arguments
+        | {
+            "nt_type": call.settings.noise,
+            "nt_samples": call.settings.noise_samples,
+            "nt_samples_batch_size": min(at_once, call.settings.noise_samples),
+            "stdevs": call.settings.noise_level * spread,
+        },
+    )
+
+
+def _shaped(result: Map, chosen: Method, plan: Plan, operation: str) -> Map:
+    if chosen.channels:
+        return result.reshape(plan[operation].shape)
+    image: Map = result[0] if chosen.of == "pixels" else result[0, 0]
+    return image
+
+
+# ---- turns ----
+
+_hooking: dict[str, threading.Lock] = {}  # device -> whose turn it is
+_drawing = threading.Lock()
+
+
+@contextmanager
+def _turn(lock: threading.Lock, score: Score) -> Iterator[None]:
+    while not lock.acquire(timeout=0.1):
+        if score.progress:
+            score.progress(0, score.expected)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Torch's and numpy's process-wide generators begin at `seed`, and go on afterwards as if nothing had been."""
+    cuda = [device.index or 0] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        # not torch.manual_seed, which would seed other visitors' devices too
+        torch.default_generator.manual_seed(seed)
+        for index in cuda:
+            torch.cuda.default_generators[index].manual_seed(seed)
+        if device.type == "mps":
+            torch.mps.manual_seed(seed)
+        state = np.random.get_state()  # noqa: NPY002  Captum draws from it
+        np.random.seed(seed)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
+
+
+def _silence() -> None:
+    """Captum warns whenever it sets hooks. Not warnings.catch_warnings, by which two threads disturb each other."""
+    for message in ("Setting forward, backward hooks", "Setting backward hooks on ReLU"):
+        warnings.filterwarnings("ignore", message)
+
+
+# ---- what fits, and what makes sense ----
+
+MOST_AT_ONCE = {"cpu": 8, "mps": 16, "cuda": 32}  # on a CPU more are no faster; on a GPU progress should show
+
+
+def fitting(plan: Plan, device: str, title: str, gradients: bool, most: int = 0, factor: int = 1) -> tuple[int, int]:
+    """How many images go through the network at once, and how many bytes that takes.
+
+    An image takes `factor` times what a pass with or without gradients takes. Raises BudgetError where one image is
+    too large, for what `title` names.
+    """
+    count = training_bytes if gradients else forward_bytes
+    each, weights = factor * (count(plan, 2) - count(plan, 1)), BYTES * plan.params
+    memory = device_limits(device).memory
+    images = (memory - weights) // each
+    if images < 1:
+        raise BudgetError(
+            f"{title} of one image would take about {gigabytes(each + weights)}; the limit is {gigabytes(memory)}: "
+            "use a smaller input or fewer channels."
+        )
+    images = min(images, most or MOST_AT_ONCE.get(device.partition(":")[0], 8))
+    return images, each * images + weights
+
+
+def _baselines(settings: Settings, image: Tensor) -> Tensor:
+    if settings.baseline is None:
+        return torch.zeros_like(image)
+    if settings.baseline.shape[1:] != image.shape[1:] or not len(settings.baseline):
+        raise ValueError(
+            f"baseline {tuple(settings.baseline.shape)}: expected (B, {', '.join(map(str, image.shape[1:]))})"
+        )
+    return settings.baseline.detach().to(image)
+
+
+def _operation(plan: Plan, chosen: Method, settings: Settings) -> str:
+    if not chosen.operation:
+        return ""
+    name = settings.operation or default_operation(plan)
+    if not name:
+        raise AttributionError(f"{chosen.title} needs a feature map, and this target is computed from none.")
+    if name not in plan or plan[name].kind == "input":
+        raise AttributionError(f"{chosen.title} cannot ask {name!r}: the target is not computed from it.")
+    if not chosen.channels and min(plan[name].shape[1:]) == 1:
+        raise AttributionError(f"{chosen.title} needs positions, and {name} has one value a channel: choose another.")
+    return name
+
+
+def _check_regions(chosen: Method, call: Call) -> None:
+    if not chosen.superpixels:
+        return
+    regions = call.settings.superpixels
+    if regions is None or regions.shape != call.image.shape[2:]:
+        size = "x".join(map(str, call.image.shape[2:]))
+        raise AttributionError(f"{chosen.title} takes superpixels away: give it the region of each of {size} pixels.")
+    if regions.min() != 0 or len(np.unique(regions)) != regions.max() + 1:
+        raise AttributionError(f"{chosen.title} needs superpixels that are numbered from 0 without gaps.")
+    if chosen.draws and regions.max() == 0:
+        raise AttributionError(f"{chosen.title} compares superpixels: there is only one.")
+
+
+def _note(chosen: Method, call: Call, values: Map) -> str | None:
+    if chosen.name == "grad_cam" and call.settings.relu and not values.any():
+        return "At no position does the evidence speak for the target: see what speaks against it, without the ReLU."
+    if chosen.operation and _passed_by(call.score.plan, call.operation):
+        return f"Part of the evidence goes past {call.operation}: the map shows what goes through it."
+    if chosen.name == "kernel_shap" and call.samples < regions_of(call) + 2:
+        return f"{call.samples} samples cannot tell {regions_of(call)} superpixels apart: take more."
+    return None
+
+
+def _passed_by(plan: Plan, name: str) -> bool:
+    """Whether the images reach the output without this operation."""
+    reached = {plan.ops[0].name}
+    for op in plan.ops[1:]:
+        if op.name != name and reached.intersection(op.inputs):
+            reached.add(op.name)
+    return plan.ops[-1].name in reached
