@@ -28,6 +28,9 @@ page = st.navigation(
         st.Page(
             "pages/gradient_flow.py", title="Gradient flow", icon=":material/trending_down:", url_path="gradient-flow"
         ),
+        st.Page(
+            "pages/attribution.py", title="Attribution", icon=":material/center_focus_strong:", url_path="attribution"
+        ),
     ]
 )
 

@@ -36,6 +36,11 @@ def current() -> tuple[GraphModule, Weights]:
         return _network(config, wanted, session.device(), lambda: None), wanted
 
 
+def fresh(config: Config) -> GraphModule:
+    """Another network than the visitor's, with fresh weights, on the chosen device."""
+    return _network(config, weights.fresh(0), session.device(), lambda: None)
+
+
 def tell(error: WeightsError) -> None:
     """Say why weights cannot be used, with all the differences behind a click."""
     st.warning(plain(str(error)), icon=":material/warning:")

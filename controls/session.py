@@ -11,6 +11,9 @@ from explorer.links import Choice
 from explorer.plan import Plan
 from explorer.weights import Weights
 
+LOOKS = ("methods", "class", "minus", "channel", "baseline", "noise", "relu", "steps", "segments")  # of attribution
+MOST_LOOK = 300  # characters; pages check what they read, and fall back
+
 state = st.session_state
 
 
@@ -70,6 +73,21 @@ def compare(keys: tuple[str, ...]) -> None:
     state.turned = True
 
 
+def look(name: str, default: str = "") -> str:
+    """What a page has in the link under this name."""
+    looks: dict[str, str] = state.setdefault("looks", {})
+    return looks.get(name, default)
+
+
+def keep(name: str, value: str) -> None:
+    """Have the link carry this; "" takes it out."""
+    looks: dict[str, str] = state.setdefault("looks", {})
+    looks.pop(name, None)
+    if value:
+        looks[name] = value
+    state.turned = True
+
+
 def chosen_weights() -> Weights:
     """What the visitor asked for, or fresh weights where that is not for this network."""
     wanted: Weights = state.setdefault("weights", weights.fresh(0))
@@ -106,6 +124,7 @@ def read_link() -> None:
         else:
             problems().append(f"The link names an operation {params['op'][:60]!r} that this network does not have.")
     state.against = _against_of(params)
+    state.looks = {name: params[name][:MOST_LOOK] for name in LOOKS if params.get(name)}
     state.weights = _weights_of(params)
     state["weights.source"] = ""  # shows what the link says
 
@@ -122,6 +141,7 @@ def write_link() -> None:
         link["op"] = name
     if keys := against():
         link["against"] = ".".join(keys)
+    link |= state.setdefault("looks", {})
     state.link = link  # first, since the script may be interrupted where it tells the browser
     if st.query_params.to_dict() != link:
         st.query_params.from_dict(link)
