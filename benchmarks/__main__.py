@@ -16,11 +16,12 @@ QUESTIONS = {
     "memory": "Are the estimates of memory right?",
     "design": "How long do the drawing, the curves under the sliders and the search take?",
     "gradients": "What does measuring the gradient flow cost beyond the forward and backward passes?",
+    "attribution": "What does attribution cost beyond Captum's own calls, and beyond the passes that it needs?",
 }
 
 
 def main() -> None:
-    lines = "\n".join(f"  {name:<11}{question}" for name, question in QUESTIONS.items())
+    lines = "\n".join(f"  {name:<12}{question}" for name, question in QUESTIONS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=f"{__doc__}\n\n{lines}",

@@ -278,7 +278,7 @@ def grid(rows: list[tuple[Subject, Any]]) -> None:
         for start in range(0, len(methods), 3):
             for column, method in zip(st.columns(3), methods[start : start + 3], strict=False):
                 with column:
-                    st.markdown(f"**{METHODS[method].title}**  \n:small[{METHODS[method].paper}]")
+                    st.markdown(f"**{METHODS[method].title}**", help=METHODS[method].paper)
                     if one := found[method]:
                         show_map(subject, method, one, reach, told)
                     elif sentence := refused.get((subject, method)):

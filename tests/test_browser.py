@@ -33,9 +33,11 @@ PAGES = {
     "design-space": "design-space",
     "feature-maps": "feature-maps",
     "gradient-flow": "gradient-flow",
+    "attribution": "attribution",
 }
 LOOKED_AT = {
     "feature-maps": {"network": SMALL},
+    "attribution": {"network": SMALL, "methods": "integrated_gradients.grad_cam.occlusion"},
     "gradient-flow": {"network": "resnet56_cifar", "against": "plain.densenet40_12_cifar"},
 }  # DenseNet-121 elsewhere
 PATIENCE = 30_000  # milliseconds; a busy machine is slow, and nothing here waits longer than it must
@@ -323,6 +325,25 @@ def test_pages_fit_laptops_and_desks(visit, name, scheme):
         for element in ("document.scrollingElement", "document.querySelector('[data-testid=stMain]')"):
             assert page.evaluate(f"{element}.scrollWidth - {element}.clientWidth") <= 0, (element, width)
         page.screenshot(path=ARTEFACTS / f"{name}-{scheme}-{width}.png", animations="disabled")
+
+
+def test_another_method_stands_beside_the_others(visit):
+    page = visit("attribution", network=SMALL, methods="saliency")
+    expect(text(page, "Saliency")).to_be_visible()
+    choose(page, "Methods", "Occlusion")
+    expect(text(page, re.compile("^Occlusion"))).to_be_visible()
+    page.wait_for_url("**methods=saliency.occlusion**")
+    settled(page)
+    maps = page.locator("[data-testid=stMain] [data-testid=stImage] img[src^='data:image/png']")
+    expect(maps).to_have_count(3)  # what the network gets, and two maps
+    other = visit(page.url)
+    expect(other.locator("[data-testid=stMain] [data-testid=stImage] img[src^='data:image/png']")).to_have_count(3)
+    assert [maps.nth(i).get_attribute("src") for i in range(3)] == [
+        other.locator("[data-testid=stMain] [data-testid=stImage] img[src^='data:image/png']")
+        .nth(i)
+        .get_attribute("src")
+        for i in range(3)
+    ]
 
 
 def test_a_point_of_the_gradient_is_an_operation_everywhere(visit):

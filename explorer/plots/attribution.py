@@ -20,7 +20,7 @@ def deletion_and_insertion(deleted: Curve, inserted: Curve, y_title: str) -> go.
         )  # fmt: skip
     figure.update_xaxes(title="share of pixels, strongest first", tickformat=".0%")
     figure.update_yaxes(title=y_title, rangemode="tozero")
-    figure.update_layout(height=320, margin={"l": 0, "r": 0, "t": 10, "b": 0}, legend={"orientation": "h", "y": 1.15})
+    figure.update_layout(height=380, margin={"l": 0, "r": 0, "t": 10, "b": 0}, legend={"orientation": "h", "y": -0.3})
     return figure
 
 
@@ -41,7 +41,7 @@ def randomisation(found: Sequence[Randomised]) -> go.Figure:
     figure.add_hline(0, line={"color": "#888888", "width": 1})
     figure.update_xaxes(title="fresh weights from the classifier down to", type="category")
     figure.update_yaxes(title="likeness to the original map", range=[-1.05, 1.05])
-    figure.update_layout(height=320, margin={"l": 0, "r": 0, "t": 10, "b": 0}, legend={"orientation": "h", "y": 1.25})
+    figure.update_layout(height=380, margin={"l": 0, "r": 0, "t": 10, "b": 0}, legend={"orientation": "h", "y": -0.3})
     return figure
 
 
