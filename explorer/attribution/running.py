@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import captum.attr as captum
@@ -79,7 +80,15 @@ def attribute(
     with torch.inference_mode(False):
         own = image.detach().to(weight.device, weight.dtype, copy=True)
         samples = settings.samples or chosen.samples
-        call = Call(score, own, _baselines(settings, own), settings, samples, batch, operation)
+        call = Call(
+            score,
+            own,
+            _baselines(settings, own) if chosen.baseline != "none" else own,
+            settings,
+            samples,
+            batch,
+            operation,
+        )
         _check_regions(chosen, call)
         parts, score.expected = chosen.parts(call)
         if settings.noise:
@@ -213,8 +222,8 @@ def fitting(plan: Plan, device: str, title: str, gradients: bool, most: int = 0,
     An image takes `factor` times what a pass with or without gradients takes. Raises BudgetError where one image is
     too large, for what `title` names.
     """
-    count = training_bytes if gradients else forward_bytes
-    each, weights = factor * (count(plan, 2) - count(plan, 1)), BYTES * plan.params
+    one, two = _of_one_and_two(plan, gradients)
+    each, weights = factor * (two - one), BYTES * plan.params
     memory = device_limits(device).memory
     images = (memory - weights) // each
     if images < 1:
@@ -224,6 +233,13 @@ def fitting(plan: Plan, device: str, title: str, gradients: bool, most: int = 0,
         )
     images = min(images, most or MOST_AT_ONCE.get(device.partition(":")[0], 8))
     return images, each * images + weights
+
+
+@lru_cache(maxsize=32)
+def _of_one_and_two(plan: Plan, gradients: bool) -> tuple[int, int]:
+    """Bytes of a pass over one image and over two; milliseconds each, which a quick method would notice."""
+    count = training_bytes if gradients else forward_bytes
+    return count(plan, 1), count(plan, 2)
 
 
 def _baselines(settings: Settings, image: Tensor) -> Tensor:

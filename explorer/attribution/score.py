@@ -91,7 +91,8 @@ class Score(nn.Module):
         self.spent: list[list[str]] = [[] for _ in steps]
         for name, i in last_use.items():
             self.spent[i].append(name)
-        self.eval()
+        if network.training:
+            self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         if self.progress:
@@ -145,9 +146,8 @@ def _own(module: M) -> M:
     """A module of the same kind with the same weights, in the same memory, and nothing else in common."""
     own = type(module).__new__(type(module))
     # shallow but for the containers, which hold the hooks among others
-    own.__dict__ = {
-        key: value.copy() if isinstance(value, dict | set) else value for key, value in vars(module).items()
-    }
+    state = {key: value.copy() if isinstance(value, dict | set) else value for key, value in vars(module).items()}
+    object.__setattr__(own, "__dict__", state)  # past the module's own __setattr__, which takes half of all the time
     for name, weight in own._parameters.items():
         own._parameters[name] = None if weight is None else nn.Parameter(weight.detach(), requires_grad=False)
     return own
