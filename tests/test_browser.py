@@ -361,7 +361,7 @@ def test_a_point_of_the_gradient_is_an_operation_everywhere(visit):
     page.mouse.click(x, y)
     page.wait_for_url(f"**op={name}**")
     settled(page)
-    page.get_by_role("link", name="Feature maps").click()
+    page.get_by_role("link", name=f"{name}: its feature maps").click()
     expect(page.get_by_role("combobox", name="Operation")).to_have_value(re.compile(re.escape(name)))
 
 
