@@ -10,6 +10,7 @@ import streamlit as st
 
 from controls import analysis, attributions, networks, pictures, session
 from controls.attributions import Choices, Subject
+from controls.comparison import choose_contenders
 from controls.text import plain
 from explorer import activations, contenders, weights
 from explorer.attribution import baselines, checks
@@ -430,14 +431,11 @@ box[1].segmented_control(
 rows: list[tuple[Subject, Any]] = [(here, network)]
 across = box[2].toggle(
     "Across networks", key="attribution.across",
-    help="The same picture and class on the networks that Gradient flow compares with, with fresh weights of seed 0.",
+    help="The same picture and class on up to three other networks. They have fresh weights: the rows compare "
+    "architectures.",
 )  # fmt: skip
 if across:
-    st.caption(
-        "Other networks here have fresh weights: the rows compare architectures. "
-        + ("" if session.against() else "Choose them on Gradient flow, under Compare with.")
-    )
-    for key in session.against()[:MOST_NETWORKS]:
+    for key in choose_contenders(MOST_NETWORKS):
         one = contenders.find(key, config)
         if one:
             fresh = weights.fresh(0)

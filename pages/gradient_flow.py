@@ -5,10 +5,10 @@ import pandas as pd
 import streamlit as st
 
 from controls import flows, session
+from controls.comparison import choose_contenders
 from controls.flows import Settings
-from explorer import contenders, gradients, paths
-from explorer.contenders import CLASSICS, SIBLINGS, Contender, counterparts, siblings
-from explorer.families import PRESETS, TITLES
+from explorer import gradients, paths
+from explorer.contenders import CLASSICS, Contender
 from explorer.gradients import Flow
 from explorer.images import SAMPLES, sample
 from explorer.plots import gradients as plots
@@ -26,24 +26,10 @@ used = session.chosen_weights()
 state = st.session_state
 
 
-def choose_contenders() -> tuple[str, ...]:
-    near = counterparts(config)
-    near_and_siblings = [*siblings(config), *near]
-    here = session.against()
-    options = [*near_and_siblings, *(name for name in PRESETS if name not in near)]
-    if state.get("against.box") != list(here):
-        state["against.box"] = list(here)
+def choose_networks() -> tuple[str, ...]:
     box = st.columns([5, 2], vertical_alignment="bottom")
-    box[0].multiselect(
-        "Compare with",
-        options,
-        format_func=lambda key: SIBLINGS[key][0] if key in SIBLINGS else TITLES[key],
-        max_selections=contenders.MOST,
-        key="against.box",
-        on_change=lambda: session.compare(tuple(state["against.box"])),
-        help="First this network with one choice made otherwise, then other families' networks of about the same "
-        "parameters or depth, then all published ones. All see the same images, labels and seeds.",
-    )
+    with box[0]:
+        here = choose_contenders()
     with box[1].popover("Classical comparisons", icon=":material/menu_book:", width="stretch"):
         for title, (origin, others) in CLASSICS.items():
             st.button(title, on_click=_classic, args=(origin, others), width="stretch")
@@ -299,7 +285,7 @@ def _close() -> None:
 
 st.title("Gradient flow")
 st.caption("Does the learning signal reach the early layers? Each network runs forward and back once for each seed.")
-against = choose_contenders()
+against = choose_networks()
 look = st.segmented_control(
     "Look at",
     ["Gradient", "Activations", "Shortcut share", "Who feeds whom", "Paths"],

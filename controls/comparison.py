@@ -1,0 +1,30 @@
+"""With which other networks is the visitor's compared? One choice, the same on every page that compares."""
+
+import streamlit as st
+
+from controls import session
+from explorer import contenders
+from explorer.contenders import SIBLINGS
+from explorer.families import PRESETS, TITLES
+
+state = st.session_state
+
+
+def choose_contenders(most: int = contenders.MOST) -> tuple[str, ...]:
+    """A control for the keys of the networks, and the first `most` of them."""
+    config, here = session.config(), session.against()
+    near = contenders.counterparts(config)
+    options = [*contenders.siblings(config), *near, *(name for name in PRESETS if name not in near)]
+    if state.get("against.box") != list(here):
+        state["against.box"] = list(here)
+    st.multiselect(
+        "Compare with",
+        options,
+        format_func=lambda key: SIBLINGS[key][0] if key in SIBLINGS else TITLES[key],
+        max_selections=contenders.MOST,
+        key="against.box",
+        on_change=lambda: session.compare(tuple(state["against.box"])),
+        help="First this network with one choice made otherwise, then other families' networks of about the same "
+        "parameters or depth, then all published ones. All get the same images and classes.",
+    )
+    return here[:most]
