@@ -11,7 +11,8 @@ from explorer.links import Choice
 from explorer.plan import Plan
 from explorer.weights import Weights
 
-LOOKS = ("methods", "class", "minus", "channel", "baseline", "noise", "relu", "steps", "segments")  # of attribution
+# of attribution
+LOOKS = ("methods", "class", "minus", "channel", "baseline", "noise", "relu", "steps", "segments", "samples", "draw")
 MOST_LOOK = 300  # characters; pages check what they read, and fall back
 
 state = st.session_state

@@ -47,6 +47,19 @@ def class_names() -> list[str]:
     return list(weights.categories(used)) or [f"class {i}" for i in range(config.classes)]
 
 
+def whole(place: Any, name: str, label: str, most: int, about: str) -> int:
+    """A number from 0 that stands in the link."""
+    text = session.look(name, "0")
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 11 and int(text) <= most else 0
+    key = f"attribution.{name}"
+    if state.get(key) != value:
+        state[key] = value
+    place.number_input(
+        label, 0, most, key=key, help=about, on_change=lambda: session.keep(name, str(state[key]) if state[key] else "")
+    )
+    return value
+
+
 def choose_target() -> Target:
     names = class_names()
     top = activations.answers(glance.logits)
@@ -140,11 +153,22 @@ def choose_settings() -> Choices:
             on_change=lambda: session.keep("relu", state["attribution.relu"]),
             help="On: only what speaks for the class, as in the paper. Off: also what speaks against it.",
         )  # fmt: skip
-        samples = box[1].number_input("Samples, 0: the method's own", 0, 2000, 0, 50, key="attribution.samples")
-        seed = box[2].number_input("Seed of random methods", 0, 2**31 - 1, 0, key="attribution.seed")
+        samples = whole(
+            box[1], "samples", "Samples, 0: the method's own", 2000, "Of Gradient SHAP, LIME and Kernel SHAP."
+        )
+        seed = whole(box[2], "draw", "Seed", MOST_SEED, "Of the methods with chance in them.")
+        if operation:
+            if state.get("attribution.operation") != operation:
+                state["attribution.operation"] = operation
+            box[3].selectbox(
+                "Operation", spatial, key="attribution.operation",
+                on_change=lambda: session.look_at(state["attribution.operation"]),
+                help="What Grad-CAM, Layer Conductance and Internal Influence look at. Type to search.",
+            )  # fmt: skip
     return Choices(kind, other, operation, relu == "on", int(steps), samples, int(segments), noise, seed)  # type: ignore[arg-type]
 
 
+MOST_SEED = 2**31 - 1
 STEPS = ["8", "16", "32", "50", "100", "200", "400"]
 SEGMENTS = ["16", "25", "50", "100", "200"]
 

@@ -44,6 +44,7 @@ def test_every_method_on_every_family(network, start):
     methods = list(METHODS)[start : start + 6]
     app = opened(PAGE, network=network, input_size="16", methods=".".join(methods), steps="8", segments="16")
     app.number_input(key="attribution.samples").set_value(40).run()
+    assert "".join(app.query_params["samples"]) == "40"
     for button in [one for one in fine(app).button if one.label.startswith("Explain")]:
         button.click().run()
     fine(app)
@@ -69,6 +70,13 @@ def test_what_is_explained_is_in_the_link():
     again = fine(opened(PAGE, **{name: "".join(value) for name, value in link.items()}))
     assert pictures(again) == 1
     assert "rather than class 7" in captions(again)
+
+
+def test_the_operation_is_chosen_here_too():
+    app = fine(opened(PAGE, network="resnet20_cifar", methods="grad_cam"))
+    app.selectbox(key="attribution.operation").set_value("layer1.1.conv2").run()
+    assert "layer1.1.conv2" in captions(fine(app))
+    assert "".join(app.query_params["op"]) == "layer1.1.conv2"
 
 
 def test_nonsense_in_the_link_falls_back():
