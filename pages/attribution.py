@@ -126,7 +126,7 @@ def choose_settings() -> Choices:
         other = None
         if kind == "image":
             own = state.get("pictures", {})
-            chosen = box[0].selectbox("The other image", [*own, *SAMPLES], index=len(own), key="attribution.other",
+            chosen = box[0].selectbox("The other image", [*own, *SAMPLES], index=len(own) + 1, key="attribution.other",
                                       format_func=lambda name: own[name].name if name in own else name)  # fmt: skip
             other = own[chosen] if chosen in own else sample(chosen)
         noise = kept("noise", "attribution.noise", "", list(NOISES))
@@ -239,6 +239,10 @@ def show_map(subject: Subject, method: str, found: Attribution, reach: float | N
     lines = [probability, subject.used.label]
     if found.operation:
         lines.append(found.operation + (", its 64 strongest channels" if chosen.channels else ""))
+    if chosen.baseline != "none":
+        lines.append(f"baseline: {baselines.TITLES[choices.baseline].lower()}")
+    if chosen.noise and choices.noise:
+        lines.append(NOISES[choices.noise])
     if share:
         lines.append(f"{share:.1%} of pixels beyond the scale")
     lines.append(f"{found.seconds:.2f} s")

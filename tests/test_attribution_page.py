@@ -36,6 +36,7 @@ def test_maps_stand_side_by_side_each_with_its_stamp():
     assert shown.count("untrained (seed 0) ·") == 3
     assert "layer3.2.relu2" in shown
     assert "Complete: sums to" in shown
+    assert shown.count("baseline: the data's mean colour") == 1
 
 
 @pytest.mark.parametrize("start", range(0, len(METHODS), 6))
