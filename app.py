@@ -5,12 +5,12 @@ import streamlit as st
 from controls import network, session, sources
 from controls.start import settle, warm_up
 from controls.text import plain
-from explorer.budget import BudgetError
-from explorer.export import ExportError
+from explorer.analyses.gradients import GradientError
+from explorer.counting.budget import BudgetError
 from explorer.families import ConfigError
-from explorer.gradients import GradientError
-from explorer.images import PictureError
-from explorer.weights import WeightsError
+from explorer.pictures.images import PictureError
+from explorer.running.export import ExportError
+from explorer.running.weights import WeightsError
 
 st.set_page_config(page_icon="docs/icon.svg", layout="wide", initial_sidebar_state="expanded")
 # the default margins leave a third of a laptop's screen blank

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import UNPROMISED, Table, child, interleaved, ms, promised, ratios, spread
-from explorer.attribution.methods import Settings
-from explorer.attribution.running import attribute, default_operation
-from explorer.attribution.score import Class
+from explorer.analyses.attribution.methods import Settings
+from explorer.analyses.attribution.running import attribute, default_operation
+from explorer.analyses.attribution.score import Class
 from explorer.families import PRESETS, plan
-from explorer.network import build, plan_of
+from explorer.running.network import build, plan_of
 
 GRAD_CAM, PATH = 1.1, 1.05  # times Captum's own call; times the passes at the best batch
 STEPS = 50

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.measure import Table, interleaved, ms, promised
-from explorer import design_space, drawing
+from explorer import drawing
+from explorer.counting import design_space
 from explorer.families import PRESETS, family_of, plan
 from explorer.plots.network import figure
 

@@ -24,7 +24,7 @@ from torch.fx import GraphModule, Interpreter, Node
 
 from benchmarks.measure import UNPROMISED, Table, Times, child, interleaved, ms, promised, ratios, spread
 from explorer.families import PRESETS, write_plan
-from explorer.network import build, run
+from explorer.running.network import build, run
 
 NETWORKS = ("resnet18", "resnet50", "densenet121")
 BATCHES = (1, 8)

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.measure import UNPROMISED, Table, child, interleaved, ms, promised, ratios, spread
-from explorer import gradients, paths
+from explorer.analyses import gradients, paths
 from explorer.families import PRESETS, plan
 
 NETWORKS = ("plain56_cifar", "resnet56_cifar", "densenet40_12_cifar", "cliquenet_k36_t12")

@@ -1,4 +1,4 @@
-"""The estimates of `explorer.costs`, against what PyTorch's allocator really held at its peak.
+"""The estimates of `explorer.counting.costs`, against what PyTorch's allocator really held at its peak.
 
 On a GPU the caching allocator's own count; on the CPU the profiler's record of every allocation. Both see tensors and
 the scratch space that convolutions take through the allocator, and not what a library takes behind its back.
@@ -14,9 +14,9 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.measure import Table, child
-from explorer.costs import forward_bytes, training_bytes
+from explorer.counting.costs import forward_bytes, training_bytes
 from explorer.families import PRESETS, write_plan
-from explorer.network import build
+from explorer.running.network import build
 
 NETWORKS = ("resnet18", "densenet121", "cliquenet_s0")
 BATCH = 4

@@ -119,7 +119,7 @@ def built(name: str, device: str) -> Any:
     import torch
     import torchvision
 
-    from explorer.network import blank, build
+    from explorer.running.network import blank, build
 
     if name in torchvision.models.list_models():
         with torch.device(device):

@@ -78,7 +78,7 @@ def prepare(name: str, threads: str) -> None:
         torch.set_num_threads(int(threads))
     if "network" not in _shared:
         from explorer.families import PRESETS, write_plan
-        from explorer.network import build
+        from explorer.running.network import build
 
         size = PRESETS[name].input_size
         _shared["network"] = build(write_plan(PRESETS[name]))
@@ -88,7 +88,7 @@ def prepare(name: str, threads: str) -> None:
 def work(calls: int) -> None:
     import torch
 
-    from explorer.network import run
+    from explorer.running.network import run
 
     with torch.inference_mode():
         for _ in range(calls):

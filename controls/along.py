@@ -8,11 +8,11 @@ import streamlit as st
 from torch.fx import GraphModule
 
 from controls import networks, session
-from explorer import costs
-from explorer.export import EXPORTS
+from explorer.counting import costs
 from explorer.families import Config
-from explorer.source import python_source
-from explorer.weights import Weights
+from explorer.running.export import EXPORTS
+from explorer.running.source import python_source
+from explorer.running.weights import Weights
 
 
 def take_along(name: str) -> None:

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from torch.fx import GraphModule
 
 from controls import networks, session
-from explorer import activations
-from explorer.activations import Maps
+from explorer.analyses import activations
+from explorer.analyses.activations import Maps
+from explorer.counting.memory import BYTES, forward_bytes
 from explorer.families import Config, plan
-from explorer.images import Picture, as_seen, to_tensor
-from explorer.memory import BYTES, forward_bytes
-from explorer.weights import Weights
+from explorer.pictures.images import Picture, as_seen, to_tensor
+from explorer.running.weights import Weights
 
 MOST_FORWARDS = 16  # remembered at once, for all visitors together
 

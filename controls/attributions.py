@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from controls import networks
-from explorer.attribution import baselines
-from explorer.attribution.methods import METHODS, Settings
-from explorer.attribution.running import Attribution, attribute
-from explorer.attribution.score import Target
+from explorer.analyses.attribution import baselines
+from explorer.analyses.attribution.methods import METHODS, Settings
+from explorer.analyses.attribution.running import Attribution, attribute
+from explorer.analyses.attribution.score import Target
 from explorer.families import Config, plan
-from explorer.images import Picture, as_seen, to_tensor
-from explorer.weights import Weights
+from explorer.pictures.images import Picture, as_seen, to_tensor
+from explorer.running.weights import Weights
 
 MOST_REMEMBERED = 64  # results of one visitor; a map of 224x224 pixels is 0.6 MB
 MOST_UNASKED = 6e10  # MACs, some seconds: what is run without a click

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from controls import session
-from explorer import contenders
-from explorer.contenders import SIBLINGS
+from explorer.counting import comparisons as contenders
+from explorer.counting.comparisons import SIBLINGS
 from explorer.families import PRESETS, TITLES
 
 state = st.session_state

@@ -9,14 +9,16 @@ import streamlit as st
 import torch
 
 from controls import networks, session
-from explorer import contenders, devices, gradients
-from explorer.budget import BudgetError, gigabytes
-from explorer.contenders import Contender
+from explorer.analyses import gradients
+from explorer.analyses.gradients import Batch, Flow
+from explorer.counting import comparisons as contenders
+from explorer.counting.budget import BudgetError, gigabytes
+from explorer.counting.comparisons import Contender
 from explorer.families import Config, plan
-from explorer.gradients import Batch, Flow
-from explorer.images import Picture, as_seen, to_tensor
+from explorer.pictures.images import Picture, as_seen, to_tensor
 from explorer.plan import Plan
-from explorer.weights import Weights
+from explorer.running import devices
+from explorer.running.weights import Weights
 
 MOST_REMEMBERED = 48  # results of one visitor; each is some hundred kilobytes
 MOST_UNASKED = 9e10  # MACs, some seconds: what is run without a click

@@ -5,8 +5,8 @@ from typing import Any
 import streamlit as st
 
 from controls import session
-from explorer import design_space
-from explorer.design_space import Curve, Measure
+from explorer.counting import design_space
+from explorer.counting.design_space import Curve, Measure
 from explorer.families import (
     FAMILIES,
     PRESETS,

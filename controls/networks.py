@@ -9,11 +9,11 @@ from torch.fx import GraphModule
 
 from controls import session
 from controls.text import plain
-from explorer import devices, weights
 from explorer.families import Config, plan
-from explorer.images import Preparation, standard_preparation
-from explorer.network import blank, build
-from explorer.weights import Weights, WeightsError
+from explorer.pictures.images import Preparation, standard_preparation
+from explorer.running import devices, weights
+from explorer.running.network import blank, build
+from explorer.running.weights import Weights, WeightsError
 
 MOST_NETWORKS = 4  # kept at once, for all visitors together
 

@@ -4,8 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from controls import session
-from explorer import costs
-from explorer.conventions import conventions
+from explorer.counting import costs
+from explorer.counting.conventions import conventions
 from explorer.plan import Plan
 
 MOST_HEIGHT = 560  # pixels

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from controls.text import plain
-from explorer.images import SAMPLES, Picture, PictureError, read_picture, sample
+from explorer.pictures.images import SAMPLES, Picture, PictureError, read_picture, sample
 
 MOST_PICTURES = 12  # of one visitor's own that are kept
 

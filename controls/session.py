@@ -5,11 +5,13 @@ from typing import Any
 
 import streamlit as st
 
-from explorer import contenders, devices, links, weights
+from explorer import links
+from explorer.counting import comparisons as contenders
 from explorer.families import Config, ConfigError, plan
 from explorer.links import Choice
 from explorer.plan import Plan
-from explorer.weights import Weights
+from explorer.running import devices, weights
+from explorer.running.weights import Weights
 
 # of attribution
 LOOKS = ("methods", "class", "minus", "channel", "baseline", "noise", "relu", "steps", "segments", "samples", "draw")

@@ -3,10 +3,10 @@
 import streamlit as st
 
 from controls import networks, session
-from explorer import devices, weights
-from explorer.budget import gigabytes
-from explorer.network import blank
-from explorer.weights import WeightsError
+from explorer.counting.budget import gigabytes
+from explorer.running import devices, weights
+from explorer.running.network import blank
+from explorer.running.weights import WeightsError
 
 MOST_CHECKPOINT = 600  # MB
 

@@ -16,7 +16,7 @@ def warm_up() -> None:
     import plotly.graph_objects  # noqa: F401
     import torchvision  # noqa: F401
 
-    import explorer.network  # noqa: F401
+    import explorer.running.network  # noqa: F401
 
     gc.collect()
     gc.freeze()

@@ -19,8 +19,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, NoReturn
 
-from explorer import costs, links
-from explorer.conventions import conventions
+from explorer import links
+from explorer.counting import costs
+from explorer.counting.conventions import conventions
 from explorer.families import FAMILIES, PRESETS, TITLES, Config, ConfigError, Knob, describe, family_of, knobs, parse
 from explorer.families import plan as plan_of
 
@@ -467,16 +468,16 @@ def as_csv(config: Config) -> str:
 
 
 def as_python(config: Config) -> str:
-    from explorer.source import python_source
+    from explorer.running.source import python_source
 
     return python_source(config)
 
 
 def with_weights(config: Config, form: str, seed: int) -> bytes:
     """The network with fresh weights; only here is torch imported."""
-    from explorer.budget import BudgetError
-    from explorer.export import EXPORTS, ExportError
-    from explorer.network import build
+    from explorer.counting.budget import BudgetError
+    from explorer.running.export import EXPORTS, ExportError
+    from explorer.running.network import build
 
     try:
         return EXPORTS[form](build(plan_of(config), seed))

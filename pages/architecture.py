@@ -10,9 +10,10 @@ from controls.along import take_along
 from controls.drawing import network_drawing
 from controls.operations import conventions_table, operations_table
 from controls.text import number, size
-from explorer import budget, costs, devices
+from explorer.counting import budget, costs
 from explorer.families import PRESETS, TITLES, chosen_depth, family_of, known_as, plan
 from explorer.plots import charts
+from explorer.running import devices
 
 MOST_BATCH = 1024
 

@@ -12,17 +12,19 @@ from controls import analysis, attributions, networks, pictures, session
 from controls.attributions import Choices, Subject
 from controls.comparison import choose_contenders
 from controls.text import plain
-from explorer import activations, contenders, weights
-from explorer.attribution import baselines, checks
-from explorer.attribution.display import clipped
-from explorer.attribution.methods import METHODS
-from explorer.attribution.running import Attribution, default_operation, on_pixels
-from explorer.attribution.score import AttributionError, Channel, Class, Target
-from explorer.budget import BudgetError
-from explorer.images import SAMPLES, sample
+from explorer.analyses import activations
+from explorer.analyses.attribution import baselines, checks
+from explorer.analyses.attribution.display import clipped
+from explorer.analyses.attribution.methods import METHODS
+from explorer.analyses.attribution.running import Attribution, default_operation, on_pixels
+from explorer.analyses.attribution.score import AttributionError, Channel, Class, Target
+from explorer.counting import comparisons as contenders
+from explorer.counting.budget import BudgetError
+from explorer.pictures.images import SAMPLES, sample
 from explorer.plots import attribution as plots
 from explorer.plots import charts, mosaic
 from explorer.plots.colours import paint
+from explorer.running import weights
 
 MOST_METHODS, MOST_NETWORKS = 6, 3
 DEFAULT = "saliency.integrated_gradients.grad_cam"

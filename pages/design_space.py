@@ -4,11 +4,11 @@ import pandas as pd
 import streamlit as st
 
 from controls import session
-from explorer import design_space
-from explorer.design_space import MEASURES, axes
+from explorer.counting import design_space
+from explorer.counting.design_space import MEASURES, axes
 from explorer.families import describe, knobs
 from explorer.plots import design_space as plots
-from explorer.published import RECIPE, published_networks
+from explorer.running.published import RECIPE, published_networks
 
 config, here = session.config(), session.current_plan()
 state = st.session_state

@@ -7,11 +7,12 @@ import streamlit as st
 
 from controls import analysis, networks, pictures, session
 from controls.text import number, shape
-from explorer import activations, weights
-from explorer.activations import Maps
+from explorer.analyses import activations
+from explorer.analyses.activations import Maps
 from explorer.families import family_of
 from explorer.plots import charts, mosaic
 from explorer.plots.colours import paint
+from explorer.running import weights
 
 GLANCE = 9  # strongest channels of a stage
 # two quick clicks are two choices: plotly would take the second back, and zoom

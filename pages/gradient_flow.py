@@ -7,10 +7,10 @@ import streamlit as st
 from controls import flows, session
 from controls.comparison import choose_contenders
 from controls.flows import Settings
-from explorer import gradients, paths
-from explorer.contenders import CLASSICS, Contender
-from explorer.gradients import Flow
-from explorer.images import SAMPLES, sample
+from explorer.analyses import gradients, paths
+from explorer.analyses.gradients import Flow
+from explorer.counting.comparisons import CLASSICS, Contender
+from explorer.pictures.images import SAMPLES, sample
 from explorer.plots import gradients as plots
 from explorer.plots.gradients import Line
 

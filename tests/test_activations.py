@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from explorer import activations
-from explorer.activations import principal_components
+from explorer.analyses import activations
+from explorer.analyses.activations import principal_components
 from explorer.families import PRESETS, parse, plan
-from explorer.network import build, run
+from explorer.running.network import build, run
 
 
 def maps_of(*channels: list[list[float]]) -> np.ndarray:

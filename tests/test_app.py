@@ -18,10 +18,10 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 from torchvision.models import DenseNet
 
-from explorer import weights
 from explorer.families import FAMILIES, PRESETS, TITLES, plan
-from explorer.images import SAMPLES
-from explorer.network import build
+from explorer.pictures.images import SAMPLES
+from explorer.running import weights
+from explorer.running.network import build
 
 ROOT = Path(__file__).parents[1]
 ARCHITECTURE, FEATURE_MAPS = "pages/architecture.py", "pages/feature_maps.py"

@@ -11,17 +11,17 @@ import torch
 from captum.attr._core.lime import get_exp_kernel_similarity_function
 from captum.attr._utils import visualization
 
-from explorer.attribution import checks, running
-from explorer.attribution.baselines import TITLES, baseline, superpixels
-from explorer.attribution.display import clipped
-from explorer.attribution.methods import METHODS, Settings, Surrogate
-from explorer.attribution.running import attribute, default_operation, on_pixels
-from explorer.attribution.score import AttributionError, Channel, Class, Score
-from explorer.budget import BudgetError
+from explorer.analyses.attribution import checks, running
+from explorer.analyses.attribution.baselines import TITLES, baseline, superpixels
+from explorer.analyses.attribution.display import clipped
+from explorer.analyses.attribution.methods import METHODS, Settings, Surrogate
+from explorer.analyses.attribution.running import attribute, default_operation, on_pixels
+from explorer.analyses.attribution.score import AttributionError, Channel, Class, Score
+from explorer.counting.budget import BudgetError
 from explorer.families import FAMILIES, PRESETS, parse, plan
-from explorer.images import standard_preparation
-from explorer.network import build, plan_of, run
+from explorer.pictures.images import standard_preparation
 from explorer.plan import Recorder
+from explorer.running.network import build, plan_of, run
 
 # Captum warns of its hooks; ours are silent, its own as they are called here are not
 pytestmark = pytest.mark.filterwarnings("ignore:Setting")

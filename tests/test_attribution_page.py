@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from test_app import fine, navigation, opened, told  # noqa: F401
 
-from explorer.attribution.methods import METHODS
+from explorer.analyses.attribution.methods import METHODS
 from explorer.families import PRESETS, plan
-from explorer.network import build
-from explorer.weights import save_safetensors
+from explorer.running.network import build
+from explorer.running.weights import save_safetensors
 
 PAGE = "pages/attribution.py"
 

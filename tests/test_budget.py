@@ -3,10 +3,20 @@
 import psutil
 import pytest
 
-from explorer import budget, network
-from explorer.budget import MOST_OPERATIONS, BudgetError, Limits, check, fitting_batch, free_memory, gigabytes, limits
+from explorer.counting import budget
+from explorer.counting.budget import (
+    MOST_OPERATIONS,
+    BudgetError,
+    Limits,
+    check,
+    fitting_batch,
+    free_memory,
+    gigabytes,
+    limits,
+)
+from explorer.counting.memory import forward_bytes
 from explorer.families import PRESETS, parse, plan
-from explorer.memory import forward_bytes
+from explorer.running import network
 
 VARIABLES = ("EXPLORER_MAX_OPERATIONS", "EXPLORER_MAX_PARAMS", "EXPLORER_MAX_MEMORY")
 PLENTY = Limits(operations=10**9, params=10**15, memory=10**18)

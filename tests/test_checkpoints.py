@@ -20,8 +20,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from explorer.checkpoints import Refused, contents
-from explorer.weights import WeightsError, read_checkpoint
+from explorer.running.checkpoints import Refused, contents
+from explorer.running.weights import WeightsError, read_checkpoint
 
 Expected = dict[str, torch.Tensor]
 FLOATS = b"ctorch\nFloatStorage\n"
@@ -225,7 +225,7 @@ def test_shapes_are_compared_before_anything_is_allocated() -> None:
 MEASURE = """
     import sys, time, torch
     from pathlib import Path
-    from explorer.weights import WeightsError, read_checkpoint
+    from explorer.running.weights import WeightsError, read_checkpoint
 
     def peak():
         return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024

@@ -15,8 +15,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from explorer import costs, links
+from explorer import links
 from explorer.__main__ import main
+from explorer.counting import costs
 from explorer.families import FAMILIES, PRESETS, TITLES, Config, ConfigError, Knob, describe, knobs, parse, plan
 from explorer.links import Choice
 
@@ -288,9 +289,9 @@ def test_export_to_csv_is_the_table(say):
 
 
 def test_export_to_python_is_the_source(say, monkeypatch):
-    """What explorer.source writes; its own tests run it."""
+    """What explorer.running.source writes; its own tests run it."""
     stand_in = SimpleNamespace(python_source=lambda config: f"classes = {config.classes}\n")
-    monkeypatch.setitem(sys.modules, "explorer.source", stand_in)
+    monkeypatch.setitem(sys.modules, "explorer.running.source", stand_in)
     assert say("export", "resnet20_cifar", "--classes", "7", "--format", "py") == "classes = 7\n"
 
 

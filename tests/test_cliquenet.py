@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from explorer.families import FAMILIES, PRESETS, parse, plan
-from explorer.network import build, run
+from explorer.running.network import build, run
 
 EPS = 1e-5  # of every norm
 SMALL = {

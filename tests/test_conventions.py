@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.conventions import Convention, conventions
+from explorer.counting.conventions import Convention, conventions
 from explorer.families import PRESETS, Config, plan
 from explorer.plan import Conv, Plan
 
@@ -142,7 +142,7 @@ def in_known_modules(config: Config):
     """Our network, with an nn.Linear: who looks a module's type up knows none of its subclasses."""
     from torch import nn
 
-    from explorer.network import Classifier, blank
+    from explorer.running.network import Classifier, blank
 
     network = blank(plan(config)).to_empty(device="cpu")  # the numbers do not matter
     for path, module in list(network.named_modules()):

@@ -9,11 +9,11 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from explorer.costs import activation_bytes, receptive_field, summary, table, total
+from explorer.counting.costs import activation_bytes, receptive_field, summary, table, total
+from explorer.counting.memory import forward_bytes, training_bytes
 from explorer.families import PRESETS, parse, plan
-from explorer.memory import forward_bytes, training_bytes
-from explorer.network import build, run
 from explorer.plan import Recorder
+from explorer.running.network import build, run
 
 LEVELS = ("stage", "block", "operation")
 

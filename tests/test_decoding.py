@@ -23,11 +23,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from explorer import decoding, images
-from explorer.decoding import LONGEST_SIDE, UNKNOWN, UNREADABLE, Refusal, decode
-from explorer.images import PictureError, read_picture
+from explorer.pictures import decoding, images
+from explorer.pictures.decoding import LONGEST_SIDE, UNKNOWN, UNREADABLE, Refusal, decode
+from explorer.pictures.images import PictureError, read_picture
 
-ROOT = Path(decoding.__file__).parents[1]
+ROOT = Path(decoding.__file__).parents[2]
 RED, GREEN, BLUE, YELLOW = (255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 255, 0)
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
@@ -426,7 +426,7 @@ def whole_files() -> list[bytes]:
 
 FUZZ = """
 import pickle, sys
-from explorer import decoding
+from explorer.pictures import decoding
 
 decoding.MOST_SECONDS = 100  # for all of them
 decoding.confine()
@@ -468,12 +468,12 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not
 
 def test_the_process_imports_neither_numpy_nor_torch():
     """It starts anew for every file."""
-    code = "import sys, explorer.decoding; sys.exit(bool({'numpy', 'torch'} & sys.modules.keys()))"
+    code = "import sys, explorer.pictures.decoding; sys.exit(bool({'numpy', 'torch'} & sys.modules.keys()))"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_the_process_alone():
-    command = [sys.executable, "-m", "explorer.decoding"]
+    command = [sys.executable, "-m", "explorer.pictures.decoding"]
     done = subprocess.run(command, input=EXACT["PNG"], capture_output=True, cwd=ROOT, check=True)
     assert (done.stdout, done.stderr) == (b"P6 48 32 255\n" + quarters().tobytes(), b"")
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(done.stdout))), quarters())  # it is a PPM
@@ -483,7 +483,7 @@ def test_the_process_alone():
 
 def confined(limits: str) -> list[str]:
     """The command of a decoder with other limits."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from explorer import decoding; {limits}"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from explorer.pictures import decoding; {limits}"
     return [sys.executable, "-c", f"{code}; sys.exit(decoding.main())"]
 
 

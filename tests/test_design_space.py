@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from explorer import design_space
-from explorer.costs import summary
-from explorer.design_space import MEASURES, Grid, axes, curve, grid, marks, reach, samples, search
+from explorer.counting import design_space
+from explorer.counting.costs import summary
+from explorer.counting.design_space import MEASURES, Grid, axes, curve, grid, marks, reach, samples, search
 from explorer.families import PRESETS, TITLES, ConfigError, knobs, parse, plan, write_plan
 
 RESNET, SMALL = PRESETS["resnet50"], PRESETS["resnet20_cifar"]

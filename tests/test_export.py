@@ -11,9 +11,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from explorer.export import EXPORTS, ExportError
 from explorer.families import parse, plan
-from explorer.network import build
+from explorer.running.export import EXPORTS, ExportError
+from explorer.running.network import build
 
 SMALL = {"stem": "cifar", "stem_width": 8, "input_size": 16, "classes": 5}
 CONFIGS = {
@@ -85,10 +85,10 @@ def test_other_threads_compute_meanwhile(images):
 
 def test_a_program_that_cannot_be_made_is_one_sentence(monkeypatch):
     network = build(plan(parse(SMALL | CONFIGS["resnet"])))
-    monkeypatch.setattr("explorer.export.save_safetensors", lambda network: safetensors.torch.save({}))
+    monkeypatch.setattr("explorer.running.export.save_safetensors", lambda network: safetensors.torch.save({}))
     with pytest.raises(ExportError, match=r"^pt2 cannot be made of this network \(.+\); take the weights alone\.$"):
         EXPORTS["pt2"](network)
-    monkeypatch.setattr("explorer.export.PATIENCE", 0.1)
+    monkeypatch.setattr("explorer.running.export.PATIENCE", 0.1)
     with pytest.raises(ExportError, match=r"^pt2 took more than .* minutes; take the weights alone\.$"):
         EXPORTS["pt2"](network)
 

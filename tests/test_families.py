@@ -444,9 +444,9 @@ package = sys.modules["explorer.families"] = importlib.util.module_from_spec(spe
 spec.loader.exec_module(package)
 
 import torch
-from explorer.costs import summary, table
+from explorer.counting.costs import summary, table
 from explorer.families import FAMILIES, PRESETS, TITLES, depth_label, known_as, knobs, parse, plan
-from explorer.network import build, run
+from explorer.running.network import build, run
 
 config = parse({"family": "vgg", "classes": 10, "input_size": 16})
 network = build(plan(config))

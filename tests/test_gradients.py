@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from explorer import gradients, paths
-from explorer.contenders import CLASSICS, SIBLINGS, counterparts, find, siblings
+from explorer.analyses import gradients, paths
+from explorer.analyses.gradients import Batch, GradientError
+from explorer.counting.comparisons import CLASSICS, SIBLINGS, counterparts, find, siblings
 from explorer.families import PRESETS, family_of, parse, plan
-from explorer.gradients import Batch, GradientError
-from explorer.network import build, run
 from explorer.plan import Recorder
+from explorer.running.network import build, run
 
 SMALL = {
     "resnet": {"block": "basic", "blocks": (2, 1, 1), "width": 8},

@@ -20,9 +20,9 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 
-from explorer import images
-from explorer.decoding import LONGEST_SIDE, UNREADABLE
-from explorer.images import (
+from explorer.pictures import images
+from explorer.pictures.decoding import LONGEST_SIDE, UNREADABLE
+from explorer.pictures.images import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     MOST_BYTES,

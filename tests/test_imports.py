@@ -10,7 +10,20 @@ FOLDERS = ("explorer", "pages", "controls")
 ABOVE = {"streamlit", "pages", "controls", "app", "server"}  # what the library knows nothing of
 TENSORS = {"torch", "torchvision", "captum"}
 TABLES = {"numpy", "pandas"}
-COUNTING = ("explorer.plan", "explorer.families", "explorer.memory", "explorer.costs", "explorer.budget")
+# room -> the rooms of explorer/ that it may import from, beside itself
+ROOMS = {
+    "plan": set(),
+    "families": {"plan"},
+    "counting": {"families", "plan"},
+    "links": {"families"},
+    "drawing": {"plan"},
+    "running": {"counting", "families", "plan"},
+    "network": {"running"},
+    "pictures": set(),
+    "analyses": {"running", "pictures", "counting", "drawing", "plan"},
+    "plots": {"analyses", "counting", "drawing", "plan", "running"},
+}
+WITHOUT_TENSORS = ("plan", "families", "counting", "links", "drawing")
 
 
 def module_of(path: Path) -> str:
@@ -81,10 +94,10 @@ if True:
 
 
 def test_the_graph_is_the_projects():
-    assert {"explorer.plan", "explorer.network", "explorer.families.resnet"} <= GRAPH.keys()
-    assert "torch" in reached("explorer.network")
-    assert "explorer.plan" in reached("explorer.costs")
-    assert "psutil" in reached("explorer.budget")
+    assert {"explorer.plan", "explorer.running.network", "explorer.families.resnet"} <= GRAPH.keys()
+    assert "torch" in reached("explorer.running.network")
+    assert "explorer.plan" in reached("explorer.counting.costs")
+    assert "psutil" in reached("explorer.counting.budget")
 
 
 @pytest.mark.parametrize("module", within("explorer"))
@@ -92,26 +105,24 @@ def test_the_library_knows_nothing_of_the_app(module):
     assert not GRAPH[module] & ABOVE
 
 
-@pytest.mark.parametrize("module", [module for package in COUNTING for module in within(package)])
-def test_counting_needs_no_tensors(module):
-    assert not reached(module) & (TENSORS | TABLES)
+@pytest.mark.parametrize("room", WITHOUT_TENSORS)
+def test_what_only_counts_needs_no_tensors(room):
+    for module in within(f"explorer.{room}"):
+        assert not reached(module) & (TENSORS | TABLES), module
 
 
-@pytest.mark.parametrize(
-    ("module", "allowed"),
-    [
-        *((module, within("explorer.families")) for module in within("explorer.families")),
-        ("explorer.memory", []),
-        ("explorer.costs", ["explorer.memory"]),
-    ],
-)
-def test_families_and_costs_know_only_plans(module, allowed):
-    ours = {name for name in reached(module) if name in MODULES}
-    assert ours <= {"explorer", "explorer.plan", *allowed}
+def rooms_of(names):
+    return {name.split(".")[1] for name in names if name.startswith("explorer.")}
 
 
-def test_the_vocabulary_knows_nothing():
-    assert not {name for name in reached("explorer.plan") if name.split(".")[0] in {"explorer", *ABOVE}}
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_run_one_way_through_the_rooms(room):
+    for module in within(f"explorer.{room}"):
+        assert rooms_of(GRAPH[module]) <= ROOMS[room] | {room}, module
+
+
+def test_every_room_has_its_arrows():
+    assert rooms_of(MODULES) == {*ROOMS, "__main__"}
 
 
 def test_pages_only_ask():

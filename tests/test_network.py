@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from explorer.families import FAMILIES, PRESETS, ConfigError, knobs, parse, plan
-from explorer.network import blank, build, plan_of, run
+from explorer.running.network import blank, build, plan_of, run
 
 SMALL = {
     "resnet": {"block": "basic", "blocks": (1, 2, 1), "width": 8},

@@ -288,9 +288,9 @@ def test_plans_need_no_tensors():
     """Whoever only counts waits for no torch."""
     code = """
 import sys
-import explorer.families, explorer.costs, explorer.budget
+import explorer.families, explorer.counting.costs, explorer.counting.budget
 from explorer.families import PRESETS, known_as, plan
-explorer.costs.summary(plan(PRESETS["densenet121"]))
+explorer.counting.costs.summary(plan(PRESETS["densenet121"]))
 known_as(PRESETS["resnet50"])
 print(sorted({"torch", "torchvision", "numpy", "pandas", "streamlit", "plotly"} & set(sys.modules)))
 """

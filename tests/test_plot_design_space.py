@@ -7,10 +7,10 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from explorer.design_space import Curve, Grid, Mark, axes, curve, grid, reach
+from explorer.counting.design_space import Curve, Grid, Mark, axes, curve, grid, reach
 from explorer.families import PRESETS
 from explorer.plots.design_space import SPARK_HEIGHT, knob_map, published_field, sparkline
-from explorer.published import Published
+from explorer.running.published import Published
 
 RESNET = PRESETS["resnet50"]
 AXES = {axis.title: axis for axis in axes(RESNET)}

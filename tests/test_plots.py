@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
-from explorer import activations, costs
+from explorer.analyses import activations
+from explorer.counting import costs
 from explorer.families import FAMILIES, PRESETS, family_of, plan
 from explorer.plots import charts, mosaic
 from explorer.plots.colours import GAP, SIGNED, SIGNED_TABLE, UNSIGNED_TABLE, paint

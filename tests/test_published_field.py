@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from explorer.families import FAMILIES, PRESETS, TITLES
-from explorer.published import published_networks
+from explorer.running.published import published_networks
 
 # torchvision's documentation, "Table of all available classification weights": acc@1 of IMAGENET1K_V1
 TOP_1 = {

@@ -17,11 +17,11 @@ import torchvision
 from torch import nn
 
 from explorer.families import FAMILIES, PRESETS, TITLES, ConfigError, family_of, knobs, parse, plan
-from explorer.network import blank, build
 from explorer.plan import Plan, Recorder
-from explorer.source import plan_source, python_source
-from explorer.source.classes import progression
-from explorer.source.text import WIDTH
+from explorer.running.network import blank, build
+from explorer.running.source import plan_source, python_source
+from explorer.running.source.classes import progression
+from explorer.running.source.text import WIDTH
 
 RUFF = Path(sys.executable).with_name("ruff")
 

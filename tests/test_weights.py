@@ -17,8 +17,8 @@ import torchvision
 from torch import nn
 from torchvision.models import densenet
 
-from explorer import weights
-from explorer.weights import Weights, WeightsError, read_checkpoint, read_torchvision, torchvision_weights
+from explorer.running import weights
+from explorer.running.weights import Weights, WeightsError, read_checkpoint, read_torchvision, torchvision_weights
 
 State = dict[str, torch.Tensor]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from explorer.attribution.checks import Curve, Randomised
+from explorer.analyses.attribution.checks import Curve, Randomised
 
 DELETION, INSERTION = "#D55E00", "#0072B2"
 

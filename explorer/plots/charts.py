@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from explorer.activations import Channels
-from explorer.costs import Row
+from explorer.analyses.activations import Channels
+from explorer.counting.costs import Row
 from explorer.plots.colours import SIGNED
 from explorer.plots.mosaic import Mosaic, data_url
 

@@ -7,9 +7,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from explorer.design_space import Curve, Grid, Mark
+from explorer.counting.design_space import Curve, Grid, Mark
 from explorer.plots.colours import SIGNED
-from explorer.published import Published
+from explorer.running.published import Published
 
 SPARK_HEIGHT = 26
 

@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from explorer.gradients import Matrix, Split
-from explorer.paths import Paths
+from explorer.analyses.gradients import Matrix, Split
+from explorer.analyses.paths import Paths
 from explorer.plots.colours import SIGNED
 
 Table = NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from explorer.activations import Maps
+from explorer.analyses.activations import Maps
 from explorer.plots.colours import GAP, SIGNED_TABLE, UNSIGNED_TABLE, paint
 
 Picture = NDArray[np.uint8]  # (H, W, 3)

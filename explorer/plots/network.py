@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from explorer.costs import Row, total
+from explorer.counting.costs import Row, total
 from explorer.drawing import Drawing, Node, Role
 from explorer.plan import Plan
 from explorer.plots.colours import SIGNED

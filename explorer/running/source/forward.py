@@ -6,8 +6,8 @@ from itertools import chain, count
 from typing import Any, NamedTuple
 
 from explorer.plan import Op, Plan
-from explorer.source.modules import Loop, Unit, list_of, numbered, outputs, shared_kernel
-from explorer.source.text import (
+from explorer.running.source.modules import Loop, Unit, list_of, numbered, outputs, shared_kernel
+from explorer.running.source.text import (
     DIGITS,
     NESTING,
     Number,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from explorer.plan import Conv, Drop, Linear, Norm, Op, Pad, Plan
-from explorer.source.text import DIGITS, Read
+from explorer.running.source.text import DIGITS, Read
 
 
 class Unit:

@@ -1,4 +1,6 @@
-"""A picture file on stdin becomes its upright RGB pixels on stdout: `python -m explorer.decoding < x.jpg > x.ppm`.
+"""A picture file on stdin becomes its upright RGB pixels on stdout.
+
+    python -m explorer.pictures.decoding < x.jpg > x.ppm
 
 A process of its own, since a small hostile file can take gigabytes or minutes, or crash a decoder: it confines
 itself before it reads, and whatever becomes of it, the server stays. Standard library and Pillow only: it starts

@@ -7,9 +7,9 @@ from itertools import chain, groupby, permutations, takewhile
 from typing import Any, NamedTuple
 
 from explorer.plan import GROUP_NORM_GROUPS, Norm, Op, Plan
-from explorer.source.forward import Forward, agree, numbers_of
-from explorer.source.modules import Unit, list_of, loop_of, numbered, outputs, prefixes, shared_kernel, units_of
-from explorer.source.text import (
+from explorer.running.source.forward import Forward, agree, numbers_of
+from explorer.running.source.modules import Unit, list_of, loop_of, numbered, outputs, prefixes, shared_kernel, units_of
+from explorer.running.source.text import (
     DIGITS,
     WIDTH,
     Number,

@@ -10,11 +10,12 @@ In order: `text`, `modules`, `forward`, `classes`; each uses only what stands be
 import re
 from textwrap import fill
 
-from explorer import families, weights
+from explorer import families
 from explorer.families import Config
 from explorer.plan import Plan
-from explorer.source.classes import HELPERS, MAIN, Classes
-from explorer.source.text import WIDTH
+from explorer.running import weights
+from explorer.running.source.classes import HELPERS, MAIN, Classes
+from explorer.running.source.text import WIDTH
 
 
 def python_source(config: Config) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import psutil
 
-from explorer.memory import forward_bytes
+from explorer.counting.memory import forward_bytes
 from explorer.plan import Plan
 
 MOST_OPERATIONS = 20_000

@@ -16,10 +16,10 @@ import safetensors.torch
 import torch
 from torch.fx import GraphModule
 
-from explorer.network import blank, plan_of
-from explorer.weights import save_safetensors
+from explorer.running.network import blank, plan_of
+from explorer.running.weights import save_safetensors
 
-ROOT = Path(__file__).parents[1]  # where `python -m explorer.export` finds this package
+ROOT = Path(__file__).parents[2]  # where `python -m explorer.running.export` finds this package
 PATIENCE = 900  # seconds; a thousand layers take one minute in pt2 and two in ONNX
 
 
@@ -60,7 +60,7 @@ def _elsewhere(form: str, network: GraphModule) -> bytes:
     with tempfile.TemporaryDirectory(prefix="explorer-export-") as folder:
         Path(folder, "plan").write_bytes(pickle.dumps(plan_of(network)))
         Path(folder, "weights").write_bytes(save_safetensors(network))
-        command = [sys.executable, "-m", "explorer.export", form, folder]
+        command = [sys.executable, "-m", "explorer.running.export", form, folder]
         try:
             environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=PATIENCE)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.fx import GraphModule
 
-from explorer.network import plan_of, run
 from explorer.plan import Op, Plan
+from explorer.running.network import plan_of, run
 
 Maps = NDArray[np.float32]
 Order = Literal["index", "mean", "variance", "maximum"]

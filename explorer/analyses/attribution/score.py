@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.nn import functional as F
 
-from explorer.network import Multiply, plan_of
 from explorer.plan import Conv, Op, Plan
+from explorer.running.network import Multiply, plan_of
 
 Progress = Callable[[int, int], None]  # images done, and of how many; may raise to stop
 

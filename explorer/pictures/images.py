@@ -1,6 +1,6 @@
 """How an untrusted picture becomes what the network gets.
 
-    bytes -> explorer.decoding, a confined process -> Picture -> as_seen (uint8) -> to_tensor (float32, normalised)
+    bytes -> decoding, a confined process -> Picture -> as_seen (uint8) -> to_tensor (float32, normalised)
 
 The server's own process looks at nothing in a file: what a hostile one can crash or exhaust is the other.
 """
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from explorer.decoding import LONGEST_SIDE, UNREADABLE, Refusal
+from explorer.pictures.decoding import LONGEST_SIDE, UNREADABLE, Refusal
 
 MOST_BYTES = 20 * 2**20
 MOST_WAIT = 20  # seconds for a picture: decoding.MOST_SECONDS, and some in which a busy server does other things

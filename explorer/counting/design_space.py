@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from explorer.costs import receptive_field
+from explorer.counting.costs import receptive_field
+from explorer.counting.memory import forward_bytes
 from explorer.families import Config, ConfigError, Knob, family_of, knobs, plan, write_plan
-from explorer.memory import forward_bytes
 from explorer.plan import Plan
 
 Measure = Literal["params", "MACs", "memory", "receptive field"]

@@ -131,7 +131,7 @@ RULES = (
         macs,
         "one for each multiply and add of a convolution or linear layer",
         JOINS,
-        "explorer/plan.py",
+        "explorer/plan/recorder.py",
     ),
     Rule(
         "torchvision's weights",

@@ -13,7 +13,7 @@ from captum.attr._core.lime import get_exp_kernel_similarity_function
 from numpy.typing import NDArray
 from torch import Tensor
 
-from explorer.attribution.score import AttributionError, Score
+from explorer.analyses.attribution.score import AttributionError, Score
 from explorer.plan import Activation, Plan
 
 Noise = Literal["", "smoothgrad", "smoothgrad_sq", "vargrad"]

@@ -23,8 +23,8 @@ import safetensors.torch
 import torch
 import torchvision.models
 
-from explorer.checkpoints import Refused, Stored, clean, contents
 from explorer.families import Config, known_as
+from explorer.running.checkpoints import Refused, Stored, clean, contents
 
 _SAVE_AGAIN = 'save the weights again with torch.save(network.state_dict(), "model.pt")'
 _DATASET = "ImageNet-1K"

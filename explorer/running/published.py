@@ -4,7 +4,7 @@ from functools import cache
 from typing import NamedTuple
 
 from explorer.families import PRESETS, TITLES, family_of, plan
-from explorer.weights import published_accuracy, torchvision_weights
+from explorer.running.weights import published_accuracy, torchvision_weights
 
 RECIPE = "IMAGENET1K_V1"  # the older recipe, which all of them have been trained with
 

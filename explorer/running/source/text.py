@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from keyword import iskeyword
 from typing import Any, NamedTuple
 
-from explorer import network
 from explorer.plan import GROUP_NORM_GROUPS, Activation, Conv, Drop, Linear, Norm, Op, Pad, Pool
+from explorer.running import network
 
 WIDTH = 110  # columns of the file
 NESTING = 4  # calls in one expression

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.nn import functional as F
 
+from explorer.analyses.gradients import Batch, GradientError, Table, check
 from explorer.drawing import shortcut
-from explorer.gradients import Batch, GradientError, Table, check
-from explorer.network import Edge, plan_of, run
 from explorer.plan import Plan
+from explorer.running.network import Edge, plan_of, run
 
 
 class Paths(NamedTuple):

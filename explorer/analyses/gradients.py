@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.nn import functional as F
 
+from explorer.counting.memory import BYTES, training_bytes
 from explorer.drawing import shortcut
-from explorer.memory import BYTES, training_bytes
-from explorer.network import Edge, blank, initialise, plan_of, run
 from explorer.plan import Activation, Conv, Norm, Op, Plan
+from explorer.running.network import Edge, blank, initialise, plan_of, run
 
 Table = NDArray[np.float64]
 Mode = Literal["train", "eval"]

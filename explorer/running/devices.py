@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from explorer.budget import BudgetError, Limits, check, free_memory, gigabytes, limits
+from explorer.counting.budget import BudgetError, Limits, check, free_memory, gigabytes, limits
 from explorer.plan import Plan
 
 T = TypeVar("T")

@@ -17,11 +17,11 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.fx import GraphModule
 
-from explorer.attribution.methods import METHODS, Settings
-from explorer.attribution.running import Attribution, Map, attribute, fitting, on_pixels
-from explorer.attribution.score import AttributionError, Class, Progress, Score, Target, module_of
-from explorer.devices import within
-from explorer.network import build, plan_of
+from explorer.analyses.attribution.methods import METHODS, Settings
+from explorer.analyses.attribution.running import Attribution, Map, attribute, fitting, on_pixels
+from explorer.analyses.attribution.score import AttributionError, Class, Progress, Score, Target, module_of
+from explorer.running.devices import within
+from explorer.running.network import build, plan_of
 
 
 def infidelity(

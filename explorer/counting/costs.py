@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from explorer.memory import BYTES, forward_bytes, training_bytes
+from explorer.counting.memory import BYTES, forward_bytes, training_bytes
 from explorer.plan import Op, Plan
 
 Level = Literal["stage", "block", "operation"]

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.fx import GraphModule
 
-from explorer.attribution.methods import METHODS, Call, Method, Part, Settings, regions_of
-from explorer.attribution.score import AttributionError, Progress, Score, Target, for_deep_lift
-from explorer.budget import BudgetError, gigabytes
-from explorer.devices import device_limits, within
-from explorer.memory import BYTES, forward_bytes, training_bytes
-from explorer.network import plan_of
+from explorer.analyses.attribution.methods import METHODS, Call, Method, Part, Settings, regions_of
+from explorer.analyses.attribution.score import AttributionError, Progress, Score, Target, for_deep_lift
+from explorer.counting.budget import BudgetError, gigabytes
+from explorer.counting.memory import BYTES, forward_bytes, training_bytes
 from explorer.plan import Plan
+from explorer.running.devices import device_limits, within
+from explorer.running.network import plan_of
 
 Map = NDArray[np.float32]
 
