@@ -5,12 +5,7 @@ import streamlit as st
 from controls import network, session, sources
 from controls.start import settle, warm_up
 from controls.text import plain
-from explorer.analyses.gradients import GradientError
-from explorer.counting.budget import BudgetError
-from explorer.families import ConfigError
-from explorer.pictures.images import PictureError
-from explorer.running.export import ExportError
-from explorer.running.weights import WeightsError
+from explorer.errors import ExplorerError
 
 st.set_page_config(page_icon="docs/icon.svg", layout="wide", initial_sidebar_state="expanded")
 # the default margins leave a third of a laptop's screen blank
@@ -45,6 +40,6 @@ while session.problems():
     st.warning(plain(session.problems().pop(0)), icon=":material/warning:")
 try:
     page.run()
-except (BudgetError, ConfigError, ExportError, GradientError, PictureError, WeightsError) as refusal:
+except ExplorerError as refusal:
     st.error(plain(str(refusal)), icon=":material/block:")
 settle(page.title)

@@ -22,13 +22,14 @@ from typing import Any, NamedTuple, NoReturn
 from explorer import links
 from explorer.counting import costs
 from explorer.counting.conventions import conventions
+from explorer.errors import ExplorerError
 from explorer.families import FAMILIES, PRESETS, TITLES, Config, ConfigError, Knob, describe, family_of, knobs, parse
 from explorer.families import plan as plan_of
 
 PROGRAM = "python -m explorer"
 
 
-class Refusal(ValueError):
+class Refusal(ExplorerError):
     """What was asked for cannot be done, in one sentence."""
 
 
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except (Refusal, ConfigError) as error:
+    except ExplorerError as error:
         print(f"{str(error).rstrip('.')}.", file=sys.stderr)
         return 2
     return 0
@@ -475,14 +476,10 @@ def as_python(config: Config) -> str:
 
 def with_weights(config: Config, form: str, seed: int) -> bytes:
     """The network with fresh weights; only here is torch imported."""
-    from explorer.counting.budget import BudgetError
-    from explorer.running.export import EXPORTS, ExportError
+    from explorer.running.export import EXPORTS
     from explorer.running.network import build
 
-    try:
-        return EXPORTS[form](build(plan_of(config), seed))
-    except (BudgetError, ExportError) as error:
-        raise Refusal(str(error)) from None
+    return EXPORTS[form](build(plan_of(config), seed))
 
 
 FORMATS: Mapping[str, Callable[[Config], str]] = {"json": as_json, "csv": as_csv, "py": as_python}

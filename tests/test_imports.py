@@ -12,18 +12,19 @@ TENSORS = {"torch", "torchvision", "captum"}
 TABLES = {"numpy", "pandas"}
 # room -> the rooms of explorer/ that it may import from, beside itself
 ROOMS = {
-    "plan": set(),
-    "families": {"plan"},
-    "counting": {"families", "plan"},
+    "errors": set(),
+    "plan": {"errors"},
+    "families": {"plan", "errors"},
+    "counting": {"families", "plan", "errors"},
     "links": {"families"},
     "drawing": {"plan"},
-    "running": {"counting", "families", "plan"},
+    "running": {"counting", "families", "plan", "errors"},
     "network": {"running"},
-    "pictures": set(),
-    "analyses": {"running", "pictures", "counting", "drawing", "plan"},
+    "pictures": {"errors"},
+    "analyses": {"running", "pictures", "counting", "drawing", "plan", "errors"},
     "plots": {"analyses", "counting", "drawing", "plan", "running"},
 }
-WITHOUT_TENSORS = ("plan", "families", "counting", "links", "drawing")
+WITHOUT_TENSORS = ("errors", "plan", "families", "counting", "links", "drawing")
 
 
 def module_of(path: Path) -> str:

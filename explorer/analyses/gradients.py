@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from explorer.counting.memory import BYTES, training_bytes
 from explorer.drawing import shortcut
+from explorer.errors import ExplorerError
 from explorer.plan import Activation, Conv, Norm, Op, Plan
 from explorer.running.network import Edge, blank, initialise, plan_of, run
 
@@ -28,7 +29,7 @@ Mode = Literal["train", "eval"]
 WEIGHTED = ("conv", "linear")
 
 
-class GradientError(ValueError):
+class GradientError(ExplorerError):
     """An analysis that cannot be, in one sentence."""
 
 

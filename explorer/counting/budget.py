@@ -8,13 +8,14 @@ from typing import NamedTuple
 import psutil
 
 from explorer.counting.memory import forward_bytes
+from explorer.errors import ExplorerError
 from explorer.plan import Plan
 
 MOST_OPERATIONS = 20_000
 SHARE = 0.5  # of the free memory that one visitor's network may take
 
 
-class BudgetError(ValueError):
+class BudgetError(ExplorerError):
     """A network that is larger than this machine should hold, with the estimate and the limit."""
 
 

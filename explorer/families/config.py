@@ -7,10 +7,11 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 from annotated_types import Ge, Le, MaxLen, MinLen, MultipleOf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from explorer.errors import ExplorerError
 from explorer.plan import Functions, Inits, Norms, Op, Recorder
 
 
-class ConfigError(ValueError):
+class ConfigError(ExplorerError):
     """A configuration that cannot be, in one sentence: field, value, and what would do."""
 
 

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from explorer.errors import ExplorerError
 from explorer.pictures.decoding import LONGEST_SIDE, UNREADABLE, Refusal
 
 MOST_BYTES = 20 * 2**20
@@ -33,7 +34,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601-2, by which Pillow makes grey of colour
 
 
-class PictureError(ValueError):
+class PictureError(ExplorerError):
     """Why a picture is refused: one sentence for the user, with the file's name and the way out."""
 
 

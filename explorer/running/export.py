@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 from torch.fx import GraphModule
 
+from explorer.errors import ExplorerError
 from explorer.running.network import blank, plan_of
 from explorer.running.weights import save_safetensors
 
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[2]  # where `python -m explorer.running.export` fi
 PATIENCE = 900  # seconds; a thousand layers take one minute in pt2 and two in ONNX
 
 
-class ExportError(ValueError):
+class ExportError(ExplorerError):
     """A file that cannot be made here, in one sentence with the way out."""
 
 

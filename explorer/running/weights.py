@@ -23,6 +23,7 @@ import safetensors.torch
 import torch
 import torchvision.models
 
+from explorer.errors import ExplorerError
 from explorer.families import Config, known_as
 from explorer.running.checkpoints import Refused, Stored, clean, contents
 
@@ -38,7 +39,7 @@ StateDict = Mapping[str, torch.Tensor]
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0 if the server does not say)
 
 
-class WeightsError(ValueError):
+class WeightsError(ExplorerError):
     """Weights that cannot be had or do not fit: one sentence for the user, with the way out.
 
     `mismatches`: one line a difference between file and network, at most 50 and then "and N more".

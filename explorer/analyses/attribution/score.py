@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.nn import functional as F
 
+from explorer.errors import ExplorerError
 from explorer.plan import Conv, Op, Plan
 from explorer.running.network import Multiply, plan_of
 
@@ -21,7 +22,7 @@ Progress = Callable[[int, int], None]  # images done, and of how many; may raise
 M = TypeVar("M", bound=nn.Module)
 
 
-class AttributionError(ValueError):
+class AttributionError(ExplorerError):
     """Why a method cannot say anything about this network: one sentence for the user."""
 
 
