@@ -1,22 +1,31 @@
 """The app as its visitors use it, page by page: what they turn, open and send, and what they are told."""
 
 import csv
-import io
-import json
-import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.error import URLError
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
-from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 from torchvision.models import DenseNet
+from visitor import (
+    ARCHITECTURE,
+    FEATURE_MAPS,
+    captions,
+    chart,
+    checkpoint,
+    config,
+    exact,
+    figures,
+    fine,
+    messages,
+    opened,
+    photo,
+    unvisited,
+    upload,
+    visit,
+)
 
 from explorer.families import FAMILIES, PRESETS, TITLES, plan
 from explorer.pictures.images import SAMPLES
@@ -24,90 +33,16 @@ from explorer.running import weights
 from explorer.running.network import build
 
 ROOT = Path(__file__).parents[1]
-ARCHITECTURE, FEATURE_MAPS = "pages/architecture.py", "pages/feature_maps.py"
 SMALL = "resnet20_cifar"
 
 with (ROOT / "tests" / "data" / "published.csv").open(newline="") as file:
     PUBLISHED = {row["name"]: row for row in csv.DictReader(file)}
 
-Open = Callable[..., AppTest]
-
-
-@pytest.fixture(autouse=True)
-def navigation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in server.py: AppTest forgets before each run that app.py has a navigation of its own, and would search
-    pages/ for the scripts.
-    """
-    start = PagesManager.__init__
-
-    def init(self: PagesManager, *args: Any, **kwargs: Any) -> None:
-        start(self, *args, **kwargs)
-        PagesManager.uses_pages_directory = False
-
-    monkeypatch.setattr(PagesManager, "__init__", init)
-
-
-def opened(page: str = ARCHITECTURE, /, **link: str) -> AppTest:
-    """A new session, opened by a link."""
-    app = AppTest.from_file(ROOT / "app.py", default_timeout=60)
-    app.query_params = dict(link)
-    return visit(app, page)
-
-
-def visit(app: AppTest, page: str) -> AppTest:
-    app.run()
-    if page != ARCHITECTURE:
-        app.switch_page(page).run()
-    return fine(app)
-
-
-def fine(app: AppTest) -> AppTest:
-    """No traceback."""
-    assert [found.message for found in app.exception] == []
-    return app
-
-
-def figures(app: AppTest) -> dict[str, tuple[str, str]]:
-    """The cells of the architecture page: label -> short figure, exact one."""
-    cells = [column for column in app.main.columns if len(column.metric) == 1]
-    return {cell.metric[0].label: (cell.metric[0].value, cell.caption[0].value) for cell in cells}
-
-
-def exact(app: AppTest, label: str) -> int:
-    return int(figures(app)[label][1].split()[0].replace(",", ""))
-
-
-def config(app: AppTest) -> Any:
-    return app.session_state.choice.config
-
-
-def told(app: AppTest) -> list[str]:
-    """Warnings and errors as they are read, markdown's backslashes gone; each one sentence without line breaks."""
-    shown = (found.value for found in (*app.warning, *app.error))
-    messages = [re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", message) for message in shown]
-    assert all("\n" not in message and "Traceback" not in message for message in messages)
-    return messages
-
-
-def captions(app: AppTest) -> str:
-    return "\n".join(found.value for found in app.caption)
-
-
-def chart(app: AppTest, key: str) -> Any:
-    """A figure as it is sent to the browser."""
-    (found,) = (one for one in app.get("plotly_chart") if one.key.startswith(key))
-    return json.loads(found.proto.spec)
+pytestmark = pytest.mark.usefixtures("navigation")
 
 
 def channels_shown(app: AppTest) -> list[int]:
     return chart(app, "mosaic.")["data"][0]["customdata"]
-
-
-def photo(seed: int = 0) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 256, (40, 60, 3), np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 # --- the architecture of published networks
@@ -117,7 +52,7 @@ def photo(seed: int = 0) -> bytes:
 def test_a_preset_opens_with_its_published_costs(name):
     app = opened(network=name)
     assert app.title[0].value == TITLES[name]
-    assert told(app) == []
+    assert messages(app) == []
     assert app.query_params == {"network": name}
     if name not in PUBLISHED:
         return
@@ -243,19 +178,19 @@ def test_what_cannot_be_is_refused_with_a_sentence():
     app = opened(network="resnet50")
     before = figures(app)
     app.slider(key="resnet.cardinality").set_value(3).run()
-    (sentence,) = told(fine(app))
+    (sentence,) = messages(fine(app))
     assert "cardinality=3 does not divide width=64" in sentence
     assert figures(app) == before
     assert app.slider(key="resnet.cardinality").value == 1
     assert app.query_params == {"network": "resnet50"}
     app.run()
-    assert told(app) == []  # it is said once
+    assert messages(app) == []  # it is said once
 
 
 def test_a_small_input_is_refused_where_stages_would_have_no_pixels():
     app = opened(network="densenet121")
     app.slider(key="densenet.input_size").set_value(24).run()
-    (sentence,) = told(fine(app))
+    (sentence,) = messages(fine(app))
     assert "halve the image 5 times" in sentence
     assert app.slider(key="densenet.input_size").value == config(app).input_size == 224
 
@@ -274,7 +209,7 @@ def test_reset():
 def test_bottleneck_with_cardinality_becomes_basic():
     app = opened(network="resnext50_32x4d")
     app.segmented_control(key="resnet.block").select("basic").run()
-    assert told(fine(app)) == []
+    assert messages(fine(app)) == []
     # 3-4-6-3 basic blocks are those of ResNet-34
     assert app.title[0].value == "ResNet-34"
     assert exact(app, "Parameters") == int(PUBLISHED["resnet34"]["params"])
@@ -306,7 +241,7 @@ def test_a_link_opens_the_same_network_on_every_page(page):
     assert app.number_input(key="weights.seed").value == 3
     assert app.session_state.operation == "features.denseblock1.denselayer2.concat"
     assert app.query_params == LINK | {"op": "features.denseblock1.denselayer2.concat", "seed": "3"}
-    assert told(app) == []
+    assert messages(app) == []
 
 
 def test_the_address_is_the_whole_state():
@@ -318,7 +253,7 @@ def test_the_address_is_the_whole_state():
     app.selectbox(key="operation.box").select("layer2.0.conv1").run()
     copied = dict(fine(app).query_params)
     again = opened(FEATURE_MAPS, **copied)
-    assert told(again) == []
+    assert messages(again) == []
     assert config(again) == config(app) != PRESETS[SMALL]
     assert again.query_params == copied
     assert again.dataframe[0].value.equals(app.dataframe[0].value)
@@ -332,7 +267,7 @@ def test_keys_pressed_faster_than_the_address_follows():
         app.query_params = {"network": "densenet121"}  # as the browser still has it
         app.run()
         assert config(fine(app)).growth_rate == growth_rate
-    assert told(fine(app.run())) == []
+    assert messages(fine(app.run())) == []
     assert app.query_params == {"network": "densenet121", "growth_rate": "29"}
 
 
@@ -360,17 +295,15 @@ def test_going_back_in_the_browser_goes_back_to_that_network():
     ],
 )
 def test_a_bad_link_is_told_about_and_opens_all_the_same(bad, word):
-    app = AppTest.from_file(ROOT / "app.py", default_timeout=60)
-    app.query_params = {"network": "densenet40_12_cifar", "growth_rate": "2"} | bad
+    app = unvisited(**{"network": "densenet40_12_cifar", "growth_rate": "2"} | bad)
     app.run()
-    (sentence,) = told(fine(app))
+    (sentence,) = messages(fine(app))
     assert word in sentence
     assert len(sentence) < 400
 
 
 def test_a_value_that_a_link_gives_twice_does_no_harm():
-    app = AppTest.from_file(ROOT / "app.py", default_timeout=60)
-    app.query_params = {"network": ["densenet121", "densenet169"], "growth_rate": ["8", "x"]}
+    app = unvisited(network=["densenet121", "densenet169"], growth_rate=["8", "x"])
     fine(app.run())
 
 
@@ -381,16 +314,16 @@ def test_a_network_that_is_too_large_is_counted_and_not_run(monkeypatch):
     # its 269,722 parameters would fit, its activations beside them do not
     monkeypatch.setenv("EXPLORER_MAX_MEMORY", "1.1MB")
     app = opened(network=SMALL)
-    (sentence,) = told(app)
+    (sentence,) = messages(app)
     assert "It can be counted here, not run" in sentence
     assert "the limit is 1.1 MB" in sentence
     assert exact(app, "Parameters") == int(PUBLISHED[SMALL]["params"])
     visit(app, FEATURE_MAPS)
     assert [found.value for found in app.warning] == []
-    (sentence,) = told(app)
+    (sentence,) = messages(app)
     assert "the limit is 1.1 MB" in sentence
     monkeypatch.delenv("EXPLORER_MAX_MEMORY")
-    assert told(fine(app.run())) == []
+    assert messages(fine(app.run())) == []
 
 
 def test_without_a_connection_the_page_goes_on_with_fresh_weights(monkeypatch, tmp_path):
@@ -402,14 +335,14 @@ def test_without_a_connection_the_page_goes_on_with_fresh_weights(monkeypatch, t
     small = {"network": "resnet18", "input_size": "64"}
     app = opened(FEATURE_MAPS, **small)
     app.selectbox(key="weights.source").select("ResNet18_Weights.IMAGENET1K_V1").run()
-    (sentence,) = told(fine(app))
+    (sentence,) = messages(fine(app))
     assert "could not be downloaded" in sentence
     assert "no connection to download.pytorch.org" in sentence
     assert "untrained (seed 0)" in captions(app)
     assert "torchvision ImageNet" not in captions(app)
     assert app.query_params == small | {"weights": "ResNet18_Weights.IMAGENET1K_V1"}
     app.selectbox(key="weights.source").select("fresh").run()
-    assert told(fine(app)) == []
+    assert messages(fine(app)) == []
 
 
 def test_torchvision_weights_are_offered_to_torchvision_networks_only():
@@ -423,21 +356,11 @@ def test_torchvision_weights_are_offered_to_torchvision_networks_only():
     assert not [title for title in app.selectbox(key="weights.source").options if title.startswith("torchvision")]
 
 
-def checkpoint(name: str, seed: int) -> bytes:
-    return weights.save_safetensors(build(plan(PRESETS[name]), seed=seed))
-
-
-def upload(app: AppTest, name: str, data: bytes) -> AppTest:
-    app.selectbox(key="weights.source").select("uploaded").run()
-    app.sidebar.file_uploader[0].set_value((name, data, "application/octet-stream")).run()
-    return fine(app)
-
-
 def test_an_uploaded_checkpoint_is_used_and_named():
     app = opened(FEATURE_MAPS, network=SMALL)
     upload(app, "mine.safetensors", checkpoint(SMALL, seed=7))
     app.run()
-    assert told(fine(app)) == []
+    assert messages(fine(app)) == []
     assert "uploaded: mine.safetensors" in captions(app)
     assert "untrained" not in captions(app)
     # it is the network of seed 7, and answers as that does
@@ -452,7 +375,7 @@ def test_a_checkpoint_of_another_network_is_told_about_and_changes_nothing():
     app = opened(FEATURE_MAPS, network=SMALL, growth_rate="2", seed="3", op="conv1")
     before = app.dataframe[0].value
     upload(app, "other.safetensors", checkpoint("resnet32_cifar", seed=0))
-    (sentence,) = told(app)
+    (sentence,) = messages(app)
     assert "other.safetensors does not fit the network" in sentence
     (lines,) = app.sidebar.text
     assert "unexpected: layer1.3.conv1.weight" in lines.value
@@ -465,7 +388,7 @@ def test_a_checkpoint_of_another_network_is_told_about_and_changes_nothing():
 def test_a_file_that_is_no_checkpoint_is_told_about():
     app = opened(FEATURE_MAPS, network=SMALL)
     upload(app, "evil.pt", b"cos\nsystem\n(S'true'\ntR.")
-    (sentence,) = told(app)
+    (sentence,) = messages(app)
     assert sentence.startswith("evil.pt ")
     assert "untrained (seed 0)" in captions(app)
 
@@ -474,11 +397,11 @@ def test_a_checkpoint_for_a_network_that_was_changed_since():
     app = opened(FEATURE_MAPS, network=SMALL)
     upload(app, "mine.safetensors", checkpoint(SMALL, seed=7)).run()
     app.slider(key="resnet.width").set_value(24).run()
-    (sentence,) = told(fine(app))
+    (sentence,) = messages(fine(app))
     assert "mine.safetensors does not fit the network" in sentence
     assert "untrained" in captions(app)
     app.slider(key="resnet.width").set_value(16).run()
-    assert told(fine(app)) == []
+    assert messages(fine(app)) == []
     assert "uploaded: mine.safetensors" in captions(app)
 
 
@@ -511,12 +434,12 @@ def test_ones_own_picture_is_looked_at():
     app.main.file_uploader[0].set_value(
         [("one.png", photo(1), "image/png"), ("text.png", b"not a picture", "image/png")]
     ).run()
-    (sentence,) = told(fine(app))
+    (sentence,) = messages(fine(app))
     assert "text.png" in sentence
     assert app.selectbox(key="picture").options == ["one.png", *SAMPLES]
     assert app.selectbox(key="picture").format_func(app.selectbox(key="picture").value) == "one.png"
     app.run()
-    assert told(fine(app)) == []
+    assert messages(fine(app)) == []
 
 
 @pytest.mark.parametrize("name", ["conv1", "layer2.0.pad", "layer3.2.add", "avgpool", "fc"])
@@ -615,7 +538,7 @@ def test_without_a_second_pass_there_is_none_to_show():
 def test_grey_images_of_an_odd_size(name):
     app = opened(FEATURE_MAPS, network=name, input_size="19", channels="1")
     assert "19×19" in app.main.image[0].captions[0]
-    assert (told(app), config(app).channels) == ([], 1)
+    assert (messages(app), config(app).channels) == ([], 1)
 
 
 def test_a_network_whose_values_overflow_has_a_page_all_the_same():

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_app import fine, navigation, opened, told  # noqa: F401
+from visitor import ATTRIBUTION, captions, fine, opened
 
 from explorer.analyses.attribution.methods import METHODS
 from explorer.families import PRESETS, plan
 from explorer.running.network import build
 from explorer.running.weights import save_safetensors
 
-PAGE = "pages/attribution.py"
+pytestmark = pytest.mark.usefixtures("navigation")
 
 
 def pictures(app):
@@ -21,12 +21,8 @@ def pictures(app):
     return sum(1 for found in app.get("plotly_chart") if found.key.startswith("scale."))
 
 
-def captions(app):
-    return "\n".join(found.value for found in app.caption)
-
-
 def test_maps_stand_side_by_side_each_with_its_stamp():
-    app = fine(opened(PAGE, network="resnet20_cifar"))
+    app = fine(opened(ATTRIBUTION, network="resnet20_cifar"))
     assert "architecture, not of knowledge" in app.warning[0].value
     assert pictures(app) == 3
     assert [text.value for text in app.markdown if text.value.startswith("**")] == [
@@ -43,7 +39,7 @@ def test_maps_stand_side_by_side_each_with_its_stamp():
 @pytest.mark.parametrize("network", ["resnet20_cifar", "densenet40_12_cifar", "cliquenet_k36_t12"])
 def test_every_method_on_every_family(network, start):
     methods = list(METHODS)[start : start + 6]
-    app = opened(PAGE, network=network, input_size="16", methods=".".join(methods), steps="8", segments="16")
+    app = opened(ATTRIBUTION, network=network, input_size="16", methods=".".join(methods), steps="8", segments="16")
     app.number_input(key="attribution.samples").set_value(40).run()
     assert "".join(app.query_params["samples"]) == "40"
     for button in [one for one in fine(app).button if one.label.startswith("Explain")]:
@@ -56,7 +52,7 @@ def test_every_method_on_every_family(network, start):
 
 
 def test_what_is_explained_is_in_the_link():
-    app = fine(opened(PAGE, network="resnet20_cifar", methods="grad_cam", op="layer2.2.relu2"))
+    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="grad_cam", op="layer2.2.relu2"))
     app.selectbox(key="attribution.class").set_value("4").run()
     app.selectbox(key="attribution.minus").set_value("7").run()
     app.selectbox(key="attribution.baseline").set_value("blurred").run()
@@ -68,13 +64,13 @@ def test_what_is_explained_is_in_the_link():
     link = dict(app.query_params)
     expected = {"class": "4", "minus": "7", "baseline": "blurred", "relu": "off", "methods": "grad_cam"}
     assert expected.items() <= {name: "".join(value) for name, value in link.items()}.items()
-    again = fine(opened(PAGE, **{name: "".join(value) for name, value in link.items()}))
+    again = fine(opened(ATTRIBUTION, **{name: "".join(value) for name, value in link.items()}))
     assert pictures(again) == 1
     assert "rather than class 7" in captions(again)
 
 
 def test_the_operation_is_chosen_here_too():
-    app = fine(opened(PAGE, network="resnet20_cifar", methods="grad_cam"))
+    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="grad_cam"))
     app.selectbox(key="attribution.operation").set_value("layer1.1.conv2").run()
     assert "layer1.1.conv2" in captions(fine(app))
     assert "".join(app.query_params["op"]) == "layer1.1.conv2"
@@ -83,27 +79,33 @@ def test_the_operation_is_chosen_here_too():
 def test_nonsense_in_the_link_falls_back():
     app = fine(
         opened(
-            PAGE, network="resnet20_cifar", methods="saliency.<b>", steps="-1", baseline="x", channel="9e9", relu="?"
+            ATTRIBUTION,
+            network="resnet20_cifar",
+            methods="saliency.<b>",
+            steps="-1",
+            baseline="x",
+            channel="9e9",
+            relu="?",
         )
     )
     assert pictures(app) == 1
-    app = fine(opened(PAGE, network="resnet20_cifar", methods="nothing", **{"class": "77"}))
+    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="nothing", **{"class": "77"}))
     assert "at least one method" in app.info[0].value
 
 
 def test_a_channel_takes_the_classs_place():
-    app = fine(opened(PAGE, network="resnet20_cifar", methods="gradient", op="layer1.0.conv1", channel="5"))
+    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="gradient", op="layer1.0.conv1", channel="5"))
     assert "layer1.0.conv1, channel 5" in captions(app)
 
 
 def test_a_method_that_cannot_run_says_why_beside_the_others():
-    app = fine(opened(PAGE, network="resnet20_cifar", activation="silu", methods="saliency.guided_backprop"))
+    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", activation="silu", methods="saliency.guided_backprop"))
     assert pictures(app) == 1
     assert "rule for the gradients of ReLUs" in app.info[0].value.replace("\\", "")
 
 
 def test_a_map_is_put_to_the_test():
-    app = fine(opened(PAGE, network="resnet20_cifar", input_size="16", methods="gradient"))
+    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", input_size="16", methods="gradient"))
     (button,) = (one for one in app.button if one.label.startswith("Check it"))
     button.click().run()
     fine(app)
@@ -113,7 +115,7 @@ def test_a_map_is_put_to_the_test():
 
 
 def test_networks_side_by_side():
-    app = opened(PAGE, network="resnet20_cifar", methods="saliency", against="plain.densenet40_12_cifar")
+    app = opened(ATTRIBUTION, network="resnet20_cifar", methods="saliency", against="plain.densenet40_12_cifar")
     app.toggle(key="attribution.across").set_value(True).run()
     assert pictures(fine(app)) == 3
     titles = [text.value for text in app.markdown]
@@ -121,7 +123,7 @@ def test_networks_side_by_side():
 
 
 def test_trained_weights_are_not_called_untrained():
-    app = opened(PAGE, network="resnet20_cifar", methods="saliency")
+    app = opened(ATTRIBUTION, network="resnet20_cifar", methods="saliency")
     app.selectbox(key="weights.source").select("uploaded").run()
     network = build(plan(PRESETS["resnet20_cifar"]), seed=3)
     with torch.no_grad():
@@ -136,7 +138,7 @@ def test_trained_weights_are_not_called_untrained():
 def test_ones_own_picture_and_another_as_baseline():
     file = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save(file, "PNG")
-    app = opened(PAGE, network="resnet20_cifar", methods="deep_lift", baseline="image")
+    app = opened(ATTRIBUTION, network="resnet20_cifar", methods="deep_lift", baseline="image")
     uploader = next(box for box in app.file_uploader if box.label == "Your own pictures")
     uploader.upload("mine.png", file.getvalue(), "image/png").run()
     assert pictures(fine(app)) == 1

@@ -2,11 +2,12 @@
 
 import re
 
-from test_app import fine, navigation, opened, told  # noqa: F401
+import pytest
+from visitor import GRADIENT_FLOW, fine, messages, opened
 
 from explorer.families import PRESETS
 
-PAGE = "pages/gradient_flow.py"
+pytestmark = pytest.mark.usefixtures("navigation")
 
 
 def verdicts(app):
@@ -14,8 +15,8 @@ def verdicts(app):
 
 
 def test_a_network_and_its_siblings_are_told_apart():
-    app = fine(opened(PAGE, network="resnet56_cifar", against="plain.no-norm"))
-    assert told(app) == []
+    app = fine(opened(GRADIENT_FLOW, network="resnet56_cifar", against="plain.no-norm"))
+    assert messages(app) == []
     residual, plain, bare = verdicts(app)
     assert residual.startswith("- **this network")
     times = [float(re.search(r"is ([\d.e+-]+) times", line)[1]) for line in (residual, plain)]
@@ -26,21 +27,21 @@ def test_a_network_and_its_siblings_are_told_apart():
 
 
 def test_vanishing_is_told():
-    app = fine(opened(PAGE, network="plain110_cifar", norm="none", init="default"))
+    app = fine(opened(GRADIENT_FLOW, network="plain110_cifar", norm="none", init="default"))
     assert "exactly zero" in verdicts(app)[0]
 
 
 def test_every_look_of_every_family():
     for name in ("resnet20_cifar", "plain20_cifar", "densenet40_12_cifar", "cliquenet_k36_t12"):
-        app = opened(PAGE, network=name)
+        app = opened(GRADIENT_FLOW, network=name)
         for look in ("Activations", "Shortcut share", "Who feeds whom", "Paths", "Gradient"):
             app.segmented_control(key="flow.look").select(look).run()
-            assert told(fine(app)) == [], (name, look)
+            assert messages(fine(app)) == [], (name, look)
             assert app.get("plotly_chart") or app.info, (name, look)
 
 
 def test_settings_change_what_is_run():
-    app = fine(opened(PAGE, network="resnet20_cifar"))
+    app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar"))
     first = verdicts(app)
     app.segmented_control(key="flow.mode").select("eval").run()
     second = verdicts(fine(app))
@@ -51,7 +52,7 @@ def test_settings_change_what_is_run():
 
 
 def test_a_classical_comparison_is_one_click():
-    app = fine(opened(PAGE, network="densenet121"))
+    app = fine(opened(GRADIENT_FLOW, network="densenet121"))
     (button,) = (one for one in app.button if one.label == "Four ways to join layers")
     button.click().run()
     app = fine(app)
@@ -65,14 +66,14 @@ def test_a_classical_comparison_is_one_click():
 
 def test_what_the_network_cannot_be_compared_with_is_told():
     app = opened(network="densenet40_12_cifar", against="plain.<script>.no-norm")
-    (sentence,) = told(app)
+    (sentence,) = messages(app)
     assert "cannot be compared with" in sentence
-    app.switch_page(PAGE).run()
+    app.switch_page(GRADIENT_FLOW).run()
     assert len(verdicts(fine(app))) == 2
 
 
 def test_a_large_run_waits_for_a_click():
-    app = fine(opened(PAGE, network="resnet50"))
+    app = fine(opened(GRADIENT_FLOW, network="resnet50"))
     (button,) = (one for one in app.button if one.label.startswith("Measure"))
     assert "G MACs" in button.label
     assert verdicts(app) == []
@@ -80,7 +81,7 @@ def test_a_large_run_waits_for_a_click():
 
 def test_a_batch_that_is_too_large_is_refused_with_one_that_fits(monkeypatch):
     monkeypatch.setenv("EXPLORER_MAX_MEMORY", "60MB")
-    app = opened(PAGE, network="resnet20_cifar")
+    app = opened(GRADIENT_FLOW, network="resnet20_cifar")
     app.number_input(key="flow.batch").set_value(64).run()
     (sentence,) = (box.value for box in app.error)
     fits = int(re.search(r"batch of (\d+) would fit", sentence)[1])
@@ -90,9 +91,9 @@ def test_a_batch_that_is_too_large_is_refused_with_one_that_fits(monkeypatch):
 
 
 def test_one_image_in_train_mode_is_refused_where_a_norm_has_one_value():
-    app = opened(PAGE, network="resnet20_cifar", input_size="8")
+    app = opened(GRADIENT_FLOW, network="resnet20_cifar", input_size="8")
     app.number_input(key="flow.batch").set_value(1).run()
     assert verdicts(fine(app))  # 2x2 pixels are left
-    app = opened(PAGE, network="resnet18", input_size="32", classes="10")
+    app = opened(GRADIENT_FLOW, network="resnet18", input_size="32", classes="10")
     app.number_input(key="flow.batch").set_value(1).run()
     assert "at least 2 images" in app.error[0].value

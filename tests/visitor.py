@@ -1,0 +1,101 @@
+"""The app as a visitor has it in Streamlit's AppTest: opened by a link, read off the page.
+
+A test file that uses it asks for the fixture `navigation`.
+"""
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from explorer.families import PRESETS, plan
+from explorer.running.network import build
+from explorer.running.weights import save_safetensors
+
+ROOT = Path(__file__).parents[1]
+ARCHITECTURE, FEATURE_MAPS = "pages/architecture.py", "pages/feature_maps.py"
+GRADIENT_FLOW, ATTRIBUTION = "pages/gradient_flow.py", "pages/attribution.py"
+
+
+def opened(page: str = ARCHITECTURE, /, **link: str) -> AppTest:
+    """A new session, opened by a link."""
+    return visit(unvisited(**link), page)
+
+
+def unvisited(**link: str | list[str]) -> AppTest:
+    """A new session whose address is typed and whose first page has not been run; a list is a value given twice."""
+    app = AppTest.from_file(ROOT / "app.py", default_timeout=60)
+    app.query_params = dict(link)
+    return app
+
+
+def visit(app: AppTest, page: str) -> AppTest:
+    app.run()
+    if page != ARCHITECTURE:
+        app.switch_page(page).run()
+    return fine(app)
+
+
+def fine(app: AppTest) -> AppTest:
+    """The same session, its last run without a traceback."""
+    assert [found.message for found in app.exception] == []
+    return app
+
+
+def messages(app: AppTest) -> list[str]:
+    """Warnings and errors as they are read, markdown's backslashes gone; each one sentence without line breaks."""
+    shown = (found.value for found in (*app.warning, *app.error))
+    found = [re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", message) for message in shown]
+    assert all("\n" not in message and "Traceback" not in message for message in found)
+    return found
+
+
+def captions(app: AppTest) -> str:
+    return "\n".join(found.value for found in app.caption)
+
+
+def figures(app: AppTest) -> dict[str, tuple[str, str]]:
+    """The cells of the architecture page: label -> short figure, exact one."""
+    cells = [column for column in app.main.columns if len(column.metric) == 1]
+    return {cell.metric[0].label: (cell.metric[0].value, cell.caption[0].value) for cell in cells}
+
+
+def exact(app: AppTest, label: str) -> int:
+    """The whole number in a cell of the architecture page."""
+    return int(figures(app)[label][1].split()[0].replace(",", ""))
+
+
+def config(app: AppTest) -> Any:
+    """The session's network."""
+    return app.session_state.choice.config
+
+
+def chart(app: AppTest, key: str) -> Any:
+    """The one figure whose key begins so, as it is sent to the browser."""
+    (found,) = (one for one in app.get("plotly_chart") if (one.key or "").startswith(key))
+    return json.loads(found.proto.spec)
+
+
+def photo(seed: int = 0) -> bytes:
+    """A PNG of noise, 60 pixels wide and 40 high."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 60, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def checkpoint(name: str, seed: int) -> bytes:
+    """Fresh weights of a preset, as a safetensors file."""
+    return save_safetensors(build(plan(PRESETS[name]), seed=seed))
+
+
+def upload(app: AppTest, name: str, data: bytes) -> AppTest:
+    """The session after a checkpoint was sent."""
+    app.selectbox(key="weights.source").select("uploaded").run()
+    app.sidebar.file_uploader[0].set_value((name, data, "application/octet-stream")).run()
+    return fine(app)
