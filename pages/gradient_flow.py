@@ -1,25 +1,24 @@
 """Does the learning signal reach the early layers?"""
 
-import numpy as np
-import pandas as pd
 import streamlit as st
 
 from controls import flows, session
 from controls.comparison import choose_contenders
 from controls.flows import Settings
-from explorer.analyses import gradients, paths
+from explorer.analyses import flow_reading, gradients, paths
+from explorer.analyses.flow_reading import Gradient, Quantity, Reading
 from explorer.analyses.gradients import Flow
 from explorer.counting.comparisons import CLASSICS, Contender
 from explorer.pictures.images import SAMPLES, sample
 from explorer.plots import gradients as plots
-from explorer.plots.gradients import Line
 
 PLOT = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "filename": "gradient-flow", "scale": 2}}
-MEASURES = {
+MEASURES: dict[str, tuple[Gradient, str]] = {
     "activations": ("activation", "norm of dLoss/dActivation"),
     "weights": ("weight", "norm of dLoss/dWeight"),
     "relative": ("relative", "norm of dLoss/dWeight over norm of weight"),
 }
+TRENDS = {"grows": "grows toward the input", "fades": "fades toward the input", "keeps": "keeps its size"}
 
 config, plan = session.config(), session.current_plan()
 used = session.chosen_weights()
@@ -93,34 +92,7 @@ def run_missing(networks: list[Contender], settings: Settings) -> None:
     place.empty()
 
 
-def columns_of(flow: Flow, names: tuple[str, ...]) -> list[int]:
-    if points == "weighted layers":
-        wanted = set(flow.weighted)
-    elif points == "block ends":
-        wanted = set({(op.stage, op.block): op.name for op in flow.plan.ops if op.block and op.name in names}.values())
-    else:
-        wanted = set(names)
-    return [i for i, name in enumerate(names) if name in wanted]
-
-
-def lines_of(found: dict[str, Flow], what: str) -> tuple[list[Line], str]:
-    lines = []
-    for title, flow in found.items():
-        names = flow.weighted if what in ("weight", "relative") else flow.operations
-        if what == "dead":
-            chosen = [i for i in range(len(names)) if not np.isnan(flow.dead[:, i]).all()]
-        else:
-            chosen = columns_of(flow, names)
-        values = getattr(flow, what)[:, chosen]
-        lines.append(Line(title, tuple(names[i] for i in chosen), np.arange(1.0, len(chosen) + 1), values))
-    where = "operations" if points == "all" or what == "dead" else points
-    if len({len(line.x) for line in lines}) == 1:
-        return lines, f"{where}, from the input"
-    relative = [line._replace(x=(line.x - 1) / max(1, len(line.x) - 1)) for line in lines]
-    return relative, f"{where}, from the input (0) to the classifier (1)"
-
-
-def draw(lines: list[Line], x_title: str, y_title: str, key: str, log: bool = True) -> None:
+def draw(found: dict[str, Flow], quantity: Quantity, y_title: str, key: str, log: bool = True) -> None:
     """A chart; a click on a point of this network selects the operation everywhere."""
     # a new key after each click: the selection belongs to the figure that was clicked
     key = f"{key}.{state.setdefault('clicks', 0)}"
@@ -131,70 +103,35 @@ def draw(lines: list[Line], x_title: str, y_title: str, key: str, log: bool = Tr
             state.clicks += 1
             session.look_at(found[0]["customdata"][0])
 
-    figure = plots.along_the_network(lines, x_title, y_title, log, session.operation())
+    side_by_side = flow_reading.lines(found, quantity, points)
+    x_title = f"{side_by_side.points}, from the input" + ("" if side_by_side.counted else " (0) to the classifier (1)")
+    figure = plots.along_the_network(side_by_side.lines, x_title, y_title, log, session.operation())
     st.plotly_chart(figure, key=key, on_select=clicked, selection_mode="points", config=PLOT)
 
 
-def verdict(title: str, flow: Flow, what: str) -> str:
-    """The picture in words, from its numbers: first against last convolution."""
-    names = flow.weighted if what != "activation" else flow.operations
-    at = [i for i, name in enumerate(names) if name in flow.weighted and flow.plan[name].kind == "conv"]
-    values = getattr(flow, what)[:, at]
-    first, last, layers = values[:, 0], values[:, -1], len(at)
-    broken = int((~np.isfinite(values)).any(0).sum())
-    said = []
-    if broken:
-        said.append(
-            f"**overflows**: {broken} of {layers} convolutions have an infinite gradient or none that is a number"
-        )
-    elif (first == 0).all():
-        zero = int((values == 0).all(0).sum())
-        said.append(f"**vanishes entirely**: the gradient of the first {zero} of {layers} convolutions is exactly zero")
+def verdict(title: str, found: Reading) -> str:
+    """The picture in words."""
+    if found.trend == "overflows":
+        said = f"**overflows**: {found.broken} of {found.convolutions} convolutions have an infinite gradient or none "
+        said += "that is a number"
+    elif found.trend == "vanishes":
+        said = f"**vanishes entirely**: the gradient of the first {found.zero} of {found.convolutions} convolutions is "
+        said += "exactly zero"
+    elif found.trend == "alone":
+        said = f"**reaches the first convolution alone**: that of the other {found.convolutions - 1} is exactly zero"
     else:
-        ratio = float(np.exp(np.mean(np.log(np.maximum(first, 5e-324) / last))))
-        word = (
-            "grows toward the input" if ratio > 3 else "fades toward the input" if ratio < 1 / 3 else "keeps its size"
+        compared = "the last one's"
+        if found.reference != (found.last,):
+            compared += f" that is not exactly zero ({', '.join(found.reference)})"
+        said = (
+            f"**{TRENDS[found.trend]}**: the first convolution's is {found.ratio:.3g} times {compared}, "
+            f"×{found.a_layer:.3f} a layer"
         )
-        a_layer = ratio ** (1 / max(1, layers - 1))
-        said.append(f"**{word}**: the first convolution's is {ratio:.3g} times the last one's, ×{a_layer:.3f} a layer")
-    spread = flow.deviation[:, [flow.operations.index(name) for name in flow.weighted]].mean(0)
-    said.append(f"outputs spread by {spread[0]:.3g} at the first layer and {spread[-2]:.3g} at the last convolution")
-    zeros = flow.zeros[:, flow.operations.index(flow.weighted[0])].mean()
-    if zeros > 0.6:  # ReLUs alone make half of them
-        said.append(f"{zeros:.0%} of the first layer's gradient are exact zeros")
-    loss = flow.losses.mean()
-    chance = np.log(flow.plan.ops[-1].shape[0])
-    said.append(f"loss {loss:.3g} (chance: {chance:.3g})")
-    return f"- **{title}** {'; '.join(said)}."
-
-
-def table(found: dict[str, Flow]) -> str:
-    """All numbers as CSV: a row a network, run and operation."""
-    parts = []
-    for title, flow in found.items():
-        weight = {name: i for i, name in enumerate(flow.weighted)}
-        for run, loss in enumerate(flow.losses):
-            own = [weight.get(name) for name in flow.operations]
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "network": title,
-                        "run": run,
-                        "loss": loss,
-                        "operation": flow.operations,
-                        "kind": [flow.plan[name].kind for name in flow.operations],
-                        "gradient_norm": flow.activation[run],
-                        "gradient_zeros": flow.zeros[run],
-                        "weight_gradient_norm": [np.nan if i is None else flow.weight[run, i] for i in own],
-                        "weight_gradient_relative": [np.nan if i is None else flow.relative[run, i] for i in own],
-                        "output_mean": flow.mean[run],
-                        "output_deviation": flow.deviation[run],
-                        "dead_channels": flow.dead[run],
-                    }
-                )
-            )
-    text: str = pd.concat(parts).to_csv(index=False)
-    return text
+    first, last = found.deviation
+    said += f"; outputs spread by {first:.3g} at the first layer and {last:.3g} at the last convolution"
+    if found.many_zeros:
+        said += f"; {found.zeros:.0%} of the first layer's gradient are exact zeros"
+    return f"- **{title}** {said}; loss {found.loss:.3g} (chance: {found.chance:.3g})."
 
 
 def shortcut_share(settings: Settings) -> None:
@@ -210,10 +147,10 @@ def shortcut_share(settings: Settings) -> None:
     )
     titles = [split.join.rsplit(".", 1)[0] for split in splits]
     st.plotly_chart(plots.shortcut_shares(splits, titles), key="flow.shares", config=PLOT)
-    shares = np.array([split.share for split in splits])
+    shares = flow_reading.shortcut_shares(splits)
     st.markdown(
-        f"The shortcut carries {np.nanmean(shares):.0%} on average: {shares[0]:.0%} in the first block, "
-        f"{shares[-1]:.0%} in the last."
+        f"The shortcut carries {shares.mean:.0%} on average: {shares.first:.0%} in the first block, "
+        f"{shares.last:.0%} in the last."
     )
 
 
@@ -239,7 +176,7 @@ def who_feeds_whom(settings: Settings) -> None:
         st.caption("What each source receives through each reader, along its whole gradient. Columns add up.")
         one = found[stage]
         if scale == "share":
-            one = one._replace(values=one.values / np.nansum(one.values, 0))
+            one = one.shares
         st.plotly_chart(plots.matrix(one, scale, signed=True), key="flow.feeds", config=PLOT)
     with right:
         st.markdown("**Weights**")
@@ -271,11 +208,9 @@ def ensemble(settings: Settings) -> None:
         "the branch alone, in all others the shortcut alone."
     )
     st.plotly_chart(plots.path_lengths(found), key="flow.paths", config=PLOT)
-    carried, lengths = found.carried, np.array(found.lengths)
-    mean = float((carried * lengths).sum())
     st.markdown(
         f"{found.blocks} blocks make 2^{found.blocks} paths, most of them about {found.blocks / 2:.0f} branches long; "
-        f"the gradient comes through paths of **{mean:.1f}** branches on average."
+        f"the gradient comes through paths of **{found.mean_length:.1f}** branches on average."
     )
 
 
@@ -320,15 +255,20 @@ else:
         )  # fmt: skip
         if look == "Gradient":
             what, y_title = MEASURES[measure]
-            draw(*lines_of(found, what), y_title, "flow.chart")
+            draw(found, what, y_title, "flow.chart")
             if name := session.operation():
                 st.page_link("pages/feature_maps.py", label=f"{name}: its feature maps", icon=":material/grid_view:")
-            st.markdown("\n".join(verdict(title, flow, what) for title, flow in found.items()))
+            st.markdown("\n".join(verdict(title, flow_reading.read(flow, what)) for title, flow in found.items()))
         else:
-            draw(*lines_of(found, "deviation"), "standard deviation of outputs", "flow.deviation")
-            draw(*lines_of(found, "mean"), "mean of outputs", "flow.mean", log=False)
-            draw(*lines_of(found, "dead"), "share of dead ReLU channels", "flow.dead", log=False)
+            draw(found, "deviation", "standard deviation of outputs", "flow.deviation")
+            draw(found, "mean", "mean of outputs", "flow.mean", log=False)
+            draw(found, "dead", "share of dead ReLU channels", "flow.dead", log=False)
         box[2].download_button(
-            "Numbers as CSV", lambda: table(found), "gradient-flow.csv", "text/csv", on_click="ignore",
-            icon=":material/download:", width="stretch",
-        )  # fmt: skip
+            "Numbers as CSV",
+            lambda: flow_reading.table(found).to_csv(index=False),
+            "gradient-flow.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+            width="stretch",
+        )

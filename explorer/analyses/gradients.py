@@ -322,6 +322,12 @@ class Matrix(NamedTuple):
     consumers: tuple[str, ...]
     values: Table
 
+    @property
+    def shares(self) -> "Matrix":
+        """Of all that a source gives: each column adds up to 1, or is not-a-number where it adds up to zero."""
+        together = np.nansum(self.values, 0)
+        return self._replace(values=self.values / np.where(together == 0, np.nan, together))
+
 
 LEAST_READERS = 3  # blocks, for a source to belong in a matrix: a residual block's output has one
 

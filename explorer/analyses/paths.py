@@ -39,6 +39,11 @@ class Paths(NamedTuple):
         together /= together.sum() or 1
         return together
 
+    @property
+    def mean_length(self) -> float:
+        """In branches, of the paths that the gradient comes through: each length weighted by what it carries."""
+        return float(self.carried @ np.array(self.lengths))
+
 
 class Fork(NamedTuple):
     """A residual block: its gradient at `join` goes on to `source` by one edge or by the others."""

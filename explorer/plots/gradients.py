@@ -5,13 +5,13 @@ On a logarithmic scale zero and infinity have no place: they are marked at the l
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from explorer.analyses.flow_reading import Line
 from explorer.analyses.gradients import Matrix, Split
 from explorer.analyses.paths import Paths
 from explorer.plots.colours import SIGNED
@@ -21,13 +21,6 @@ Table = NDArray[np.float64]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 DASHES = ("solid", "dash", "dot")
 SHORTCUT, BRANCH = "#0072B2", "#E69F00"
-
-
-class Line(NamedTuple):
-    title: str
-    names: tuple[str, ...]  # of the operations
-    x: Table  # (operations,)
-    values: Table  # (runs, operations)
 
 
 def along_the_network(
