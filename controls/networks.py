@@ -10,7 +10,7 @@ from torch.fx import GraphModule
 from controls import session
 from controls.text import plain
 from explorer.families import Config, plan
-from explorer.pictures.images import Preparation, standard_preparation
+from explorer.pictures.preparation import Preparation, standard_preparation
 from explorer.running import devices, weights
 from explorer.running.network import blank, build
 from explorer.running.weights import Weights, WeightsError
@@ -77,10 +77,10 @@ def _values(config: Config, wanted: Weights) -> StateDict | None:
 
 def preparation(config: Config, of: Weights) -> Preparation:
     """How a picture becomes this network's input: as its weights were trained, at the network's size."""
-    recipe = weights.preprocessing(of)
-    if recipe is None or config.input_size != recipe.crop_size:
+    trained = weights.preparation(of)
+    if trained is None or config.input_size != trained.size:
         return standard_preparation(config.input_size, config.channels)
-    return Preparation(recipe.crop_size, recipe.resize_size, recipe.mean, recipe.std, recipe.interpolation)
+    return trained
 
 
 def within(config: Config, batch: int, needed: int, work: Callable[[], Any]) -> Any:

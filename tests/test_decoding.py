@@ -23,9 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from explorer.pictures import decoding, images
+from explorer.pictures import decoding, reading
 from explorer.pictures.decoding import LONGEST_SIDE, UNKNOWN, UNREADABLE, Refusal, decode
-from explorer.pictures.images import PictureError, read_picture
+from explorer.pictures.reading import PictureError, read_picture
 
 ROOT = Path(decoding.__file__).parents[2]
 RED, GREEN, BLUE, YELLOW = (255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 255, 0)
@@ -575,8 +575,8 @@ sys.exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
 
 @linux
 def test_no_file_takes_300_megabytes(monkeypatch, tmp_path):
-    launched = [sys.executable, "-S", "-c", LAUNCHER, str(tmp_path / "peak"), *images._DECODER]
-    monkeypatch.setattr(images, "_DECODER", launched)
+    launched = [sys.executable, "-S", "-c", LAUNCHER, str(tmp_path / "peak"), *reading.DECODER]
+    monkeypatch.setattr(reading, "DECODER", launched)
 
     def measured(data: bytes) -> tuple[str, float]:
         """What happens, and the peak of the decoder's memory in MB."""

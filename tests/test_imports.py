@@ -18,7 +18,7 @@ ROOMS = {
     "counting": {"families", "plan", "errors"},
     "links": {"families"},
     "drawing": {"plan"},
-    "running": {"counting", "families", "plan", "errors"},
+    "running": {"pictures", "counting", "families", "plan", "errors"},
     "network": {"running"},
     "pictures": {"errors"},
     "analyses": {"running", "pictures", "counting", "drawing", "plan", "errors"},

@@ -17,6 +17,7 @@ import torchvision
 from torch import nn
 from torchvision.models import densenet
 
+from explorer.pictures.preparation import Preparation
 from explorer.running import weights
 from explorer.running.weights import Weights, WeightsError, read_checkpoint, read_torchvision, torchvision_weights
 
@@ -76,8 +77,8 @@ def test_torchvision_facts_are_the_published_ones() -> None:
     assert (v2.identity, v1.identity) == ("ResNet50_Weights.IMAGENET1K_V2", "ResNet50_Weights.IMAGENET1K_V1")
     assert (weights.published_accuracy(v2), weights.published_accuracy(v1)) == (80.858, 76.13)
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    assert weights.preprocessing(v2) == (224, 232, mean, std, "bilinear")
-    assert weights.preprocessing(v1) == (224, 256, mean, std, "bilinear")
+    assert weights.preparation(v2) == Preparation(224, 232, mean, std, "bilinear")
+    assert weights.preparation(v1) == Preparation(224, 256, mean, std, "bilinear")
     names = weights.categories(v1)
     assert len(names) == 1000
     assert (names[0], names[207], names[999]) == ("tench", "golden retriever", "toilet tissue")
@@ -88,7 +89,7 @@ def test_only_weights_of_networks_like_ours_are_offered() -> None:
         assert torchvision_weights(name) == ()
     fresh = weights.fresh(0)
     assert weights.categories(fresh) == ()
-    assert weights.preprocessing(fresh) is None
+    assert weights.preparation(fresh) is None
     assert weights.published_accuracy(fresh) is None
     for identity in ("ResNet50_Weights.V9", "FCN_ResNet50_Weights.DEFAULT", "os.system", "nonsense", ""):
         with pytest.raises(WeightsError, match="torchvision has no weights named"):

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -25,6 +25,7 @@ import torchvision.models
 
 from explorer.errors import ExplorerError
 from explorer.families import Config, known_as
+from explorer.pictures.preparation import Preparation
 from explorer.running.checkpoints import Refused, Stored, clean, contents
 
 _SAVE_AGAIN = 'save the weights again with torch.save(network.state_dict(), "model.pt")'
@@ -79,16 +80,6 @@ class Weights:
         return f"uploaded: {self.name}"
 
 
-class Preprocessing(NamedTuple):
-    """What an image goes through: shorter side to `resize_size` pixels, central crop, normalisation."""
-
-    crop_size: int
-    resize_size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    interpolation: str
-
-
 def fresh(seed: int) -> Weights:
     """The initialisation from `seed`."""
     return Weights("fresh", str(seed), f"seed {seed}")
@@ -123,13 +114,13 @@ def categories(weights: Weights) -> tuple[str, ...]:
     return tuple(_entry(weights).meta["categories"]) if weights.source == "torchvision" else ()
 
 
-def preprocessing(weights: Weights) -> Preprocessing | None:
+def preparation(weights: Weights) -> Preparation | None:
     """How these weights' own recipe prepares an image (V1 and V2 resize differently); None if not known."""
     if weights.source != "torchvision":
         return None
     recipe = _entry(weights).transforms()
-    crop, resize = recipe.crop_size[0], recipe.resize_size[0]
-    return Preprocessing(crop, resize, tuple(recipe.mean), tuple(recipe.std), recipe.interpolation.value)
+    size, resize, interpolation = recipe.crop_size[0], recipe.resize_size[0], recipe.interpolation.value
+    return Preparation(size, resize, tuple(recipe.mean), tuple(recipe.std), interpolation)
 
 
 def published_accuracy(weights: Weights) -> float | None:

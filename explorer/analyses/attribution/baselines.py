@@ -15,7 +15,7 @@ from skimage.filters import gaussian
 from skimage.segmentation import slic
 from torch import Tensor
 
-from explorer.pictures.images import Preparation
+from explorer.pictures.preparation import Preparation
 
 Baseline = Literal["black", "mean", "blurred", "noise", "image"]
 TITLES: Mapping[Baseline, str] = MappingProxyType(
