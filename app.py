@@ -2,7 +2,10 @@
 
 import streamlit as st
 
-from controls import network, session, sources
+from controls import session
+from controls.sidebar.device_form import device_form
+from controls.sidebar.network_form import network_form
+from controls.sidebar.weights_form import weights_form
 from controls.start import settle, warm_up
 from controls.text import plain
 from explorer.errors import ExplorerError
@@ -31,9 +34,9 @@ page = st.navigation(
 
 session.read_link()
 with st.sidebar:
-    network.network_form()
-    sources.weights_form()
-    sources.device_form()
+    network_form()
+    weights_form()
+    device_form()
 session.write_link()
 
 while session.problems():

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from controls import flows, session
+from controls import gradient_runs, session
 from controls.comparison import choose_contenders
-from controls.flows import Settings
+from controls.gradient_runs import Settings
 from explorer.analyses import flow_reading, gradients, paths
 from explorer.analyses.flow_reading import Gradient, Quantity, Reading
 from explorer.analyses.gradients import Flow
@@ -67,12 +67,12 @@ def choose_settings() -> Settings:
 
 def run_missing(networks: list[Contender], settings: Settings) -> None:
     """Measure what is not yet measured: at once where that is quick, else at a click; it can be stopped."""
-    missing = [one for one in networks if not flows.flow_of(one, used, settings)]
+    missing = [one for one in networks if not gradient_runs.flow_of(one, used, settings)]
     if not missing:
         return
-    total = sum(flows.work(one, settings) for one in missing)
+    total = sum(gradient_runs.work(one, settings) for one in missing)
     here = (config, session.against(), settings)
-    ask = state.get("flow.stopped") == here or total > flows.MOST_UNASKED
+    ask = state.get("flow.stopped") == here or total > gradient_runs.MOST_UNASKED
     place = st.empty()
     if ask and not place.button(f"Measure ({total / 1e9:,.0f} G MACs)", icon=":material/play_arrow:", type="primary"):
         return
@@ -81,8 +81,8 @@ def run_missing(networks: list[Contender], settings: Settings) -> None:
         st.button("Stop", icon=":material/stop:", on_click=lambda: state.update({"flow.stopped": here}))
     done = 0.0
     for one in missing:
-        share = flows.work(one, settings) / total
-        flows.measure(
+        share = gradient_runs.work(one, settings) / total
+        gradient_runs.measure(
             one, used, settings,
             lambda runs, one=one, done=done, share=share: bar.progress(
                 min(1.0, done + share * runs / settings.seeds), f"{one.title}, run {runs} of {settings.seeds}"
@@ -136,7 +136,7 @@ def verdict(title: str, found: Reading) -> str:
 
 def shortcut_share(settings: Settings) -> None:
     with st.spinner("Following the gradient ...", show_time=True):
-        routes = flows.once("routes", used, settings, gradients.routes)
+        routes = gradient_runs.once("routes", used, settings, gradients.routes)
     splits = gradients.splits(routes)
     if not splits:
         st.info("This network has no residual blocks, so nothing is shared out: its gradient has one way.")
@@ -156,8 +156,8 @@ def shortcut_share(settings: Settings) -> None:
 
 def who_feeds_whom(settings: Settings) -> None:
     with st.spinner("Following the gradient ...", show_time=True):
-        routes = flows.once("routes", used, settings, gradients.routes)
-        weights = flows.once("reuse", used, settings, lambda network, _: gradients.reuse(network))
+        routes = gradient_runs.once("routes", used, settings, gradients.routes)
+        weights = gradient_runs.once("reuse", used, settings, lambda network, _: gradients.reuse(network))
     found = {one.stage: one for one in gradients.feeds(routes)}
     if not found:
         st.info("In this network a block is read by the next one alone; a DenseNet or a CliqueNet has more to show.")
@@ -200,7 +200,7 @@ def ensemble(settings: Settings) -> None:
             st.button("Stop", key="flow.paths.stop", icon=":material/stop:", on_click=_close)
         return paths.paths(network, batch, told=lambda done, of: bar.progress(done / of, f"Path {done} of {of}"))
 
-    found = flows.once("paths", used, settings, analyse)
+    found = gradient_runs.once("paths", used, settings, analyse)
     place.empty()
     st.caption(
         "A network of n residual blocks is also a sum over 2ⁿ paths, each of which takes some branches and passes the "
@@ -238,9 +238,9 @@ elif look == "Who feeds whom":
 elif look == "Paths":
     ensemble(settings)
 else:
-    networks = flows.present(against)
+    networks = gradient_runs.present(against)
     run_missing(networks, settings)
-    found = {one.title: flow for one in networks if (flow := flows.flow_of(one, used, settings))}
+    found = {one.title: flow for one in networks if (flow := gradient_runs.flow_of(one, used, settings))}
     if found:
         box = st.columns([3, 3, 2], vertical_alignment="bottom")
         if look == "Gradient":

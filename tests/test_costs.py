@@ -64,6 +64,15 @@ def test_operations_taken_together():
     assert row.activation_bytes == 2 * 4 * 64 * 56 * 56
 
 
+def test_what_has_changed_since_another_network():
+    now, before = summary(plan(PRESETS["resnet50"])), summary(plan(PRESETS["resnet18"]))
+    change = now.since(before)
+    # torchvision's figures: 25,557,032 and 11,689,512 parameters
+    assert change.params == 25_557_032 - 11_689_512
+    assert now.since(now) == (0,) * len(now)
+    assert before.since(now).params == -change.params
+
+
 def test_summary():
     found = summary(plan(PRESETS["resnet50"]), batch=3)
     assert (found.params, round(found.macs / 1e9, 3)) == (25557032, 4.089)

@@ -25,6 +25,10 @@ class Summary(NamedTuple):
     receptive_field: int
     operations: int
 
+    def since(self, before: "Summary") -> "Summary":
+        """How much more each number is than before."""
+        return Summary(*(now - then for now, then in zip(self, before, strict=True)))
+
 
 def summary(plan: Plan, batch: int = 1) -> Summary:
     """Activations are one image's; the two peaks are for a batch, weights included."""

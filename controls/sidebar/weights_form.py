@@ -1,10 +1,9 @@
-"""Weights and device in the sidebar."""
+"""With which weights does the network run: fresh ones, torchvision's, or the visitor's own?"""
 
 import streamlit as st
 
 from controls import networks, session
-from explorer.counting.budget import gigabytes
-from explorer.running import devices, weights
+from explorer.running import weights
 from explorer.running.network import blank
 from explorer.running.weights import WeightsError
 
@@ -77,14 +76,3 @@ def _upload() -> None:
     else:
         state.checkpoint = data, file.name
         session.use(candidate)
-
-
-def device_form() -> None:
-    """Which device runs the networks, and how much memory is free there."""
-    found = {device.name: device for device in devices.devices()}
-    if len(found) > 1:
-        st.selectbox(
-            "Device", list(found), format_func=lambda name: found[name].title, key="device", persist_state="session"
-        )
-    device = found[session.device()]
-    st.caption(f":material/memory: {device.title}, {gigabytes(devices.free(device.name))} free")

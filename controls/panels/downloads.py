@@ -15,7 +15,7 @@ from explorer.running.source import python_source
 from explorer.running.weights import Weights
 
 
-def take_along(name: str) -> None:
+def downloads(name: str) -> None:
     config, plan = session.config(), session.current_plan()
     st.caption("The link in the address bar opens this network on any page. As files:")
     with st.container(horizontal=True):

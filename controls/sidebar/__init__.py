@@ -1,0 +1,1 @@
+"""The sidebar: which network, with which weights, on which device."""
