@@ -8,7 +8,7 @@ import torch
 
 from explorer.analyses import activations
 from explorer.analyses.activations import principal_components
-from explorer.families import PRESETS, parse, plan
+from explorer.families import FAMILIES, PRESETS, parse, plan
 from explorer.running.network import build, run
 
 
@@ -151,6 +151,7 @@ def test_channel_statistics_by_hand():
     assert stats.maximum.tolist() == [0, 4, 0, 4]
     assert stats.zeros.tolist() == [1, 0, 0.75, 0]
     assert stats.dead.tolist() == [True, False, False, False]
+    assert (stats.dead_count, stats.zero_share) == (1, 7 / 16)
 
 
 def test_statistics_of_large_numbers_do_not_overflow():
@@ -178,6 +179,27 @@ def test_strongest_by_absolute_value():
 @pytest.mark.parametrize(("count", "pages"), [(1, 1), (255, 1), (256, 1), (257, 2), (512, 2), (2048, 8)])
 def test_pages(count, pages):
     assert activations.pages(count, 256) == pages
+
+
+def test_channels_of_a_page():
+    numbers = np.array([4, 2, 0, 1, 3])
+    assert [activations.on_page(numbers, page, 2).tolist() for page in (1, 2, 3)] == [[4, 2], [0, 1], [3]]
+
+
+def test_layers_that_are_computed_twice_are_counted_in_each_stage():
+    here = plan(PRESETS["cliquenet_k12_t36"].replace(widths=(4, 4, 4), layers=(3, 2, 2)))
+    found = activations.refined_layers(FAMILIES["cliquenet"].pairs(here))
+    assert list(found) == [
+        *("block 1, layer 1", "block 1, layer 2", "block 1, layer 3"),
+        *("block 2, layer 1", "block 2, layer 2"),
+        *("block 3, layer 1", "block 3, layer 2"),
+    ]
+    for label, (first, second) in found.items():
+        stage, number = label.split(", layer ")
+        assert [(here[name].stage, here[name].block) for name in (first, second)] == [
+            (stage, f"first {number}"),
+            (stage, f"second {number}"),
+        ]
 
 
 def test_refinement_by_hand():

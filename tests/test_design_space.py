@@ -381,6 +381,15 @@ def test_what_is_found_keeps_the_limits(config, names, params, macs):
         assert one.config.changes(config).keys() <= {*names}
 
 
+def test_what_was_found_is_about_a_network_until_another_knob_or_the_family_changes():
+    result = search(TINY, ["norm", "stem"], params=10**6, seconds=60)
+    assert (result.config, result.names, result.complete) == (TINY, ("norm", "stem"), True)
+    assert all(result.is_about(one.config) for one in (result, *result.found))
+    assert result.is_about(TINY.replace(norm="group"))
+    assert not result.is_about(TINY.replace(growth_rate=5))
+    assert not result.is_about(SMALL)
+
+
 def test_a_limit_may_be_reached_and_not_passed():
     here = plan(SMALL)
     best = search(SMALL, ["blocks"], here.params, here.macs, seconds=60).found[0]

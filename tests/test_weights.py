@@ -82,6 +82,8 @@ def test_torchvision_facts_are_the_published_ones() -> None:
     names = weights.categories(v1)
     assert len(names) == 1000
     assert (names[0], names[207], names[999]) == ("tench", "golden retriever", "toilet tissue")
+    assert weights.class_names(v1, 1000) == names
+    assert weights.class_names(weights.fresh(0), 3) == ("class 0", "class 1", "class 2")
 
 
 def test_only_weights_of_networks_like_ours_are_offered() -> None:

@@ -4,7 +4,8 @@ Maps are numpy arrays (C, H, W), float32. Nothing here changes the network.
 """
 
 import io
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -65,6 +66,15 @@ class Channels(NamedTuple):
         """Channels that are zero at every position of this image."""
         return np.equal(self.zeros, 1)
 
+    @property
+    def dead_count(self) -> int:
+        return int(self.dead.sum())
+
+    @property
+    def zero_share(self) -> float:
+        """Of all values of the layer."""
+        return float(self.zeros.mean())
+
 
 def channels(maps: Maps) -> Channels:
     flat = maps.reshape(len(maps), -1).astype(np.float64)
@@ -82,6 +92,23 @@ def order(maps: Maps, by: Order) -> NDArray[np.intp]:
 def pages(count: int, most: int) -> int:
     """How many pages of at most `most` channels there are."""
     return -(-count // most)
+
+
+def on_page(numbers: NDArray[np.intp], page: int, most: int) -> NDArray[np.intp]:
+    """The channels of one page, the first page being 1."""
+    return numbers[(page - 1) * most : page * most]
+
+
+def refined_layers(pairs: Iterable[tuple[Op, Op]]) -> dict[str, tuple[str, str]]:
+    """Operations that compute the same features twice, by a name to choose them by: "block 1, layer 2" -> the names of
+    the first and of the second. Layers are counted in each stage.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    layers: Counter[str] = Counter()
+    for first, second in pairs:
+        layers[second.stage] += 1
+        found[f"{second.stage}, layer {layers[second.stage]}"] = first.name, second.name
+    return found
 
 
 def refinement(first: Maps, second: Maps, most: int) -> tuple[Maps, float]:

@@ -168,10 +168,22 @@ class Found(NamedTuple):
 class Search(NamedTuple):
     """The configurations that come closest under the limits, best first, and how far the search got."""
 
+    config: Config  # where it began
+    names: tuple[str, ...]  # of the knobs that were turned
     found: tuple[Found, ...]
     tried: int
     combinations: int
     seconds: float
+
+    @property
+    def complete(self) -> bool:
+        return self.tried == self.combinations
+
+    def is_about(self, config: Config) -> bool:
+        """Whether turning the same knobs of this network gives what was found: no other knob has changed since."""
+        if config.family != self.config.family:
+            return False
+        return config in [one.config for one in self.found] or config.changes(self.config).keys() <= set(self.names)
 
 
 MOST_SECONDS = 1.5
@@ -212,7 +224,7 @@ def search(
             shares = [cost / limit for cost, limit in limits]
             found.append(Found(candidate, plan.params, plan.macs, sum(shares) / len(shares)))
     found.sort(key=lambda one: -one.used)
-    return Search(tuple(found[:most]), tried, combinations, time.perf_counter() - began)
+    return Search(config, tuple(names), tuple(found[:most]), tried, combinations, time.perf_counter() - began)
 
 
 def _options(knob: Knob, config: Config) -> list[Any]:

@@ -1,17 +1,24 @@
 """What other settings cost, as pictures: a small curve beside a slider, a map of two knobs, the published field."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from explorer.counting.design_space import Curve, Grid, Mark
+from explorer.counting.design_space import Curve, Grid, Mark, Measure
 from explorer.plots.colours import SIGNED
 from explorer.running.published import Published
 
 SPARK_HEIGHT = 26
+# as `knob_map` shows a measure: the unit, and what makes one of it
+UNITS: Mapping[Measure, tuple[str, float]] = {
+    "params": ("M params", 1e6),
+    "MACs": ("G MACs", 1e9),
+    "memory": ("MB, forward peak", 1e6),
+    "receptive field": ("px", 1),
+}
 
 
 def sparkline(curve: Curve, low: float, high: float, colour: str, top: float) -> str:

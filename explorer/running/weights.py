@@ -114,6 +114,11 @@ def categories(weights: Weights) -> tuple[str, ...]:
     return tuple(_entry(weights).meta["categories"]) if weights.source == "torchvision" else ()
 
 
+def class_names(weights: Weights, count: int) -> tuple[str, ...]:
+    """A name for each of `count` classes: the weights' own where they know them, else "class 0", "class 1", ..."""
+    return categories(weights) or tuple(f"class {i}" for i in range(count))
+
+
 def preparation(weights: Weights) -> Preparation | None:
     """How these weights' own recipe prepares an image (V1 and V2 resize differently); None if not known."""
     if weights.source != "torchvision":
