@@ -6,9 +6,9 @@ Only what differs from the published network that it started from is written, so
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from explorer.families import PRESETS, Config, ConfigError, Knob, describe, knobs
+from explorer.families import PRESETS, Config, ConfigError, describe, knobs
 
 DEFAULT = "resnet18"
 
@@ -42,7 +42,7 @@ def read(params: Mapping[str, str]) -> tuple[Choice, list[str]]:
         origin = DEFAULT
     config = PRESETS[origin]
     by_name = {knob.name: knob for knob in knobs(type(config))}
-    changes = {name: _value(by_name[name], text) for name, text in params.items() if name in by_name}
+    changes = {name: by_name[name].read(text) for name, text in params.items() if name in by_name}
     while changes:
         for names in _attempts(list(changes)):
             try:
@@ -64,10 +64,3 @@ def _attempts(names: list[str]) -> Iterator[tuple[str, ...]]:
     yield tuple(names)
     yield from combinations(names, 2)
     yield from ((name,) for name in reversed(names))
-
-
-def _value(knob: Knob, text: str) -> Any:
-    """Text as the configuration will check it; what makes no sense stays text and is refused there."""
-    if knob.kind == "list":
-        return tuple(text.split("-")[:100])
-    return {describe(choice): choice for choice in knob.choices}.get(text, text)

@@ -13,6 +13,7 @@ TABLES = {"numpy", "pandas"}
 # room -> the rooms of explorer/ that it may import from, beside itself
 ROOMS = {
     "errors": set(),
+    "wording": set(),
     "plan": {"errors"},
     "families": {"plan", "errors"},
     "counting": {"families", "plan", "errors"},
@@ -22,9 +23,10 @@ ROOMS = {
     "network": {"running"},
     "pictures": {"errors"},
     "analyses": {"running", "pictures", "counting", "drawing", "plan", "errors"},
+    "command_line": {"counting", "families", "links", "running", "errors", "wording"},
     "plots": {"analyses", "counting", "drawing", "plan", "running"},
 }
-WITHOUT_TENSORS = ("errors", "plan", "families", "counting", "links", "drawing")
+WITHOUT_TENSORS = ("errors", "wording", "plan", "families", "counting", "links", "drawing")
 
 
 def module_of(path: Path) -> str:

@@ -31,6 +31,22 @@ class Knob(NamedTuple):
     unit: str = ""
     length: tuple[int, int] | None = None  # how many entries a list may have
 
+    @property
+    def bounds(self) -> str:
+        """In words: "1 to 128", "3 to 4 numbers, each 1 to 64"; empty for choices and switches."""
+        reach = f"{self.least:g} to {self.most:g}"
+        if self.kind == "list" and self.length:
+            return f"{self.length[0]} to {self.length[1]} numbers, each {reach}"
+        return reach if self.kind in ("whole", "real") else ""
+
+    def read(self, text: str) -> Any:
+        """The value that `describe` writes so, as the configuration will check it; what makes no sense stays text
+        and is refused there.
+        """
+        if self.kind == "list":
+            return tuple(text.split("-")[:100])
+        return {describe(choice): choice for choice in self.choices}.get(text, text)
+
 
 class Config(BaseModel):
     """The knobs that all families have. Frozen; equal configurations are equal values and can be cache keys."""
@@ -239,11 +255,8 @@ def _allowed(config: type[Config], name: str) -> str:
     if name == "family":
         return ""
     knob = _knob(config, name)
-    if knob.kind == "list" and knob.length:
-        return f" (allowed: {knob.length[0]} to {knob.length[1]} numbers, each {knob.least:g} to {knob.most:g})"
-    if knob.kind == "switch":
-        return " (allowed: true, false)"
-    return f" (allowed: {knob.least:g} to {knob.most:g})" if knob.kind in ("whole", "real") else ""
+    allowed = "true, false" if knob.kind == "switch" else knob.bounds
+    return f" (allowed: {allowed})" if allowed else ""
 
 
 def describe(value: Any) -> str:

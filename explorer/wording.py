@@ -1,0 +1,21 @@
+"""Numbers and shapes as people write them."""
+
+UNITS = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
+
+
+def number(value: float) -> str:
+    """Four significant digits and a unit: 25.56 M, 4.089 G."""
+    for unit, factor in UNITS:
+        if abs(value) >= factor:
+            return f"{value / factor:.4g} {unit}"
+    return f"{value:.4g}"
+
+
+def size(value: float) -> str:
+    """Bytes, in powers of a thousand: 102.2 MB."""
+    return f"{number(value)}B" if abs(value) >= 1e3 else f"{value:.0f} B"
+
+
+def shape(dimensions: tuple[int, ...]) -> str:
+    """64×56×56."""
+    return "×".join(map(str, dimensions))
