@@ -19,9 +19,8 @@ from torch import nn
 from explorer.families import FAMILIES, PRESETS, TITLES, ConfigError, family_of, knobs, parse, plan
 from explorer.plan import Plan, Recorder
 from explorer.running.network import blank, build
-from explorer.running.source import plan_source, python_source
-from explorer.running.source.classes import progression
-from explorer.running.source.text import WIDTH
+from explorer.running.source import WIDTH, plan_source, python_source
+from explorer.running.source.series import progression
 
 RUFF = Path(sys.executable).with_name("ruff")
 

@@ -1,52 +1,48 @@
 """A network as Python: one file that needs torch alone, with the names, and the logits, of the network that runs.
 
-Everything is read from the plan, so a new family needs nothing here. The dots in the operations' names give the
-modules. Each module becomes text with holes where the numbers go; modules of equal text are one class, and the
-numbers in which they differ are its constructor's arguments, or follow from those by simple arithmetic.
+Everything is read from the plan, so a new family needs nothing here. By the example of a plan with the operations
+block1.conv (3 to 8 channels), block1.norm, block1.relu, block2.conv (8 to 16 channels), block2.norm, block2.relu:
 
-In order: `text`, `modules`, `forward`, `classes`; each uses only what stands before it.
+1. The dots in the names give the modules: the network holds block1 and block2, each holds conv and norm (`modules`).
+2. Each module, the innermost first, is written as text with holes where the numbers go (`text`). What makes its
+   members, `self.conv = nn.Conv2d(<3>, <8>, <3>, ...)`, are the lines of a constructor, or nn.Sequential(...)
+   (`constructors`). Its operations are the lines of a forward (`forward`): they are put together to
+   `return F.relu(self.norm(self.conv(x)))` (`statements`), with names for tensors (`variables`), or they are a loop
+   over a numbered series (`loops`, `series`).
+3. Modules with the same words are one class; here, block1 and block2. The numbers in which they differ become
+   arguments, `channels` = (3, 8) and `width` = (8, 16); the 3 of the kernel stays, and a number that follows from
+   arguments is arithmetic with them (`arguments`). The class is written (`definitions`), and what makes each module
+   is now known, `Block(3, 8)` and `Block(8, 16)`, so that the module around them can be written (`classes`).
+4. When all classes are known they get their names (`names`), and long lines are broken (`layout`).
 """
-
-import re
-from textwrap import fill
 
 from explorer import families
 from explorer.families import Config
 from explorer.plan import Plan
-from explorer.running import weights
-from explorer.running.source.classes import HELPERS, MAIN, Classes
-from explorer.running.source.text import WIDTH
+from explorer.running.source.classes import Classes
+from explorer.running.source.header import header
+from explorer.running.source.helpers import HELPERS, helpers_of
+from explorer.running.source.layout import WIDTH
+
+__all__ = ["WIDTH", "plan_source", "python_source"]
+
+MAIN = """if __name__ == "__main__":
+    network = Network().eval()
+    print(f"{{sum(weight.numel() for weight in network.parameters()):,}} parameters")
+    with torch.no_grad():
+        print(network(torch.rand(1, {shape})).shape)
+"""
 
 
 def python_source(config: Config) -> str:
     """The network of a configuration as a Python file: it defines `Network`, and runs by itself."""
     plan = families.plan(config)
-    return plan_source(plan, describe(config, plan))
-
-
-def describe(config: Config, plan: Plan) -> str:
-    """What the file holds: title or knobs, costs, papers, and whose weights fit."""
-    family, known = families.family_of(config), families.known_as(config)
-    nearest = min(family.presets.values(), key=lambda preset: len(config.changes(preset.config)))
-    changes = {} if known else config.changes(nearest.config)
-    knobs = ", ".join(f"{name} {families.describe(value)}" for name, (_, value) in changes.items())
-    title = families.TITLES[known] if known else f"{nearest.title}, but {knobs}" if knobs else nearest.title
-    shape = " x ".join(map(str, plan.ops[0].shape))
-    paragraphs = [
-        f"{title}.",
-        f"{plan.params:,} parameters; {plan.macs:,} multiply-accumulates for an image of {shape}.",
-        "\n".join(f"{paper}\n    {address}" for paper, address in family.papers.items()),
-    ]
-    if weights.offered(config):
-        name = families.known_as(config.adapt(input_size=224))
-        paragraphs.append(f"torchvision.models.{name} is the same network: its state_dict() loads here, strictly.")
-    return "\n\n".join(p if "\n" in p else fill(p, WIDTH) for p in paragraphs)
+    return plan_source(plan, header(config, plan))
 
 
 def plan_source(plan: Plan, description: str) -> str:
     """The network of any plan; `description` opens the file."""
-    classes = "\n\n\n".join(Classes(plan).written())
-    helpers = [helper for name, helper in HELPERS.items() if re.search(rf"\b{name}\(", classes)]
-    body = "\n\n\n".join([*helpers, classes, MAIN.format(shape=", ".join(map(str, plan.ops[0].shape)))])
+    main = MAIN.format(shape=", ".join(map(str, plan.ops[0].shape)))
+    body = "\n\n\n".join([*helpers_of(plan), *Classes(plan).texts(HELPERS), main])
     functional = "from torch.nn import functional as F\n" if "F." in body else ""
     return f'"""{description}\n"""\n\nimport torch\nfrom torch import Tensor, nn\n{functional}\n\n{body}'

@@ -1,19 +1,21 @@
-"""Text with holes: the Python of one operation, with the numbers in it told apart from the words."""
+"""The vocabulary of the generated file: Python as text with holes, so that nothing is ever searched in finished text.
 
-from collections.abc import Sequence
+`nn.Conv2d(64, 128, 3)` is `("nn.Conv2d(", Number("channels", 64), ", ", Number("width", 128), ...)`: the numbers
+stand apart from the words, and two modules belong to one class where their words are equal.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from keyword import iskeyword
 from typing import Any, NamedTuple
 
 from explorer.plan import GROUP_NORM_GROUPS, Activation, Conv, Drop, Linear, Norm, Op, Pad, Pool
 from explorer.running import network
 
-WIDTH = 110  # columns of the file
-NESTING = 4  # calls in one expression
 DIGITS = "0123456789"
 
 
 class Number(NamedTuple):
-    """A hole for a number, in which the instances of a class may differ."""
+    """A hole for a number, in which the modules of a class may differ."""
 
     role: str  # its name, should it become an argument
     value: Any
@@ -24,30 +26,60 @@ class Number(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A tensor of the plan, or a list of them. None: any will do, since nothing reads it."""
+    """A hole for a variable: a tensor of the plan, or a list of them. None: any will do, since nothing reads it."""
 
     values: tuple[str | None, ...]
     listed: bool = False
 
 
-Text = tuple[str | Number | Read, ...]
+class ClassName(NamedTuple):
+    """A hole for the name of a class: names are chosen when all classes are known."""
+
+    place: int  # of the class in the file
 
 
-def numbers(text: Text) -> list[Number]:
-    return [part for part in text if isinstance(part, Number)]
+class Repeat(NamedTuple):
+    """Elements of a list that differ in their numbers only: *[element for i in range(times)]."""
+
+    element: "Text"
+    times: Number
 
 
-def saying(text: Text) -> Text:
-    """The text apart from its numbers."""
-    return tuple(part._replace(value=None) if isinstance(part, Number) else part for part in text)
+Part = str | Number | Read | ClassName | Repeat
+Text = tuple[Part, ...]
 
 
-def together(texts: Sequence[Text]) -> Text:
-    """Texts that differ in their numbers only, as one to stand in a loop over i; () where they are not such."""
-    if len(set(map(saying, texts))) != 1 or any(number.looped for number in numbers(texts[0])):
+def numbers(text: Text) -> Iterator[Number]:
+    """All numbers, in the order in which they are written."""
+    for part in text:
+        if isinstance(part, Number):
+            yield part
+        elif isinstance(part, Repeat):
+            yield from numbers((*part.element, part.times))
+
+
+def with_numbers(text: Text, change: Callable[[Number], Number]) -> Text:
+    """The text with each number changed, in the order in which they are written."""
+
+    def changed(part: Part) -> Part:
+        if isinstance(part, Repeat):
+            return Repeat(with_numbers(part.element, change), change(part.times))
+        return change(part) if isinstance(part, Number) else part
+
+    return tuple(map(changed, text))
+
+
+def words(text: Text) -> Text:
+    """The text without the values of its numbers: equal for modules of one class."""
+    return with_numbers(text, lambda number: number._replace(value=None))
+
+
+def in_a_loop(texts: Sequence[Text]) -> Text:
+    """Texts that differ in their numbers only, as one text in a loop over i; () where they are not such."""
+    if len(set(map(words, texts))) != 1 or any(number.looped for number in numbers(texts[0])):
         return ()
-    values = iter(list(zip(*([number.value for number in numbers(text)] for text in texts), strict=True)))
-    return tuple(p._replace(value=next(values), looped=True) if isinstance(p, Number) else p for p in texts[0])
+    values = zip(*([number.value for number in numbers(text)] for text in texts), strict=True)
+    return with_numbers(texts[0], lambda number: number._replace(value=next(values), looped=True))
 
 
 def commas(texts: Sequence[Text]) -> Text:

@@ -1,0 +1,28 @@
+"""The docstring of the file: what the network is, what it costs, whose idea it was, and whose weights fit."""
+
+from textwrap import fill
+
+from explorer import families
+from explorer.families import Config
+from explorer.plan import Plan
+from explorer.running import weights
+from explorer.running.source.layout import WIDTH
+
+
+def header(config: Config, plan: Plan) -> str:
+    """What the file holds: title or knobs, costs, papers, and whose weights fit."""
+    family, known = families.family_of(config), families.known_as(config)
+    nearest = min(family.presets.values(), key=lambda preset: len(config.changes(preset.config)))
+    changes = {} if known else config.changes(nearest.config)
+    knobs = ", ".join(f"{name} {families.describe(value)}" for name, (_, value) in changes.items())
+    title = families.TITLES[known] if known else f"{nearest.title}, but {knobs}" if knobs else nearest.title
+    shape = " x ".join(map(str, plan.ops[0].shape))
+    paragraphs = [
+        f"{title}.",
+        f"{plan.params:,} parameters; {plan.macs:,} multiply-accumulates for an image of {shape}.",
+        "\n".join(f"{paper}\n    {address}" for paper, address in family.papers.items()),
+    ]
+    if weights.offered(config):
+        name = families.known_as(config.adapt(input_size=224))
+        paragraphs.append(f"torchvision.models.{name} is the same network: its state_dict() loads here, strictly.")
+    return "\n\n".join(p if "\n" in p else fill(p, WIDTH) for p in paragraphs)
