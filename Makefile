@@ -38,4 +38,4 @@ browser:
 	  (apt-get update -qq && apt-get install -y -qq chromium > /dev/null)
 
 clean:
-	rm -rf $(VENV) artefacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) artefacts dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
