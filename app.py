@@ -32,16 +32,16 @@ page = st.navigation(
     ]
 )
 
-session.read_link()
-with st.sidebar:
-    network_form()
-    weights_form()
-    device_form()
-session.write_link()
-
-while session.problems():
-    st.warning(plain(session.problems().pop(0)), icon=":material/warning:")
 try:
+    session.read_link()
+    with st.sidebar:
+        network_form()
+        weights_form()
+        device_form()
+    session.write_link()
+
+    while session.problems():
+        st.warning(plain(session.problems().pop(0)), icon=":material/warning:")
     page.run()
 except ExplorerError as refusal:
     st.error(plain(str(refusal)), icon=":material/block:")

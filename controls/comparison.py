@@ -4,7 +4,6 @@ import streamlit as st
 
 from controls import session
 from explorer.counting import comparisons as contenders
-from explorer.counting.comparisons import SIBLINGS
 from explorer.families import PRESETS, TITLES
 
 state = st.session_state
@@ -13,14 +12,14 @@ state = st.session_state
 def choose_contenders(most: int = contenders.MOST) -> tuple[str, ...]:
     """A control for the keys of the networks, and the first `most` of them."""
     config, here = session.config(), session.against()
-    near = contenders.counterparts(config)
-    options = [*contenders.siblings(config), *near, *(name for name in PRESETS if name not in near)]
+    siblings, near = contenders.siblings(config), contenders.counterparts(config)
+    options = [*siblings, *near, *(name for name in PRESETS if name not in near)]
     if state.get("against.box") != list(here):
         state["against.box"] = list(here)
     st.multiselect(
         "Compare with",
         options,
-        format_func=lambda key: SIBLINGS[key][0] if key in SIBLINGS else TITLES[key],
+        format_func=lambda key: siblings[key].title if key in siblings else TITLES[key],
         max_selections=contenders.MOST,
         key="against.box",
         on_change=lambda: session.compare(tuple(state["against.box"])),

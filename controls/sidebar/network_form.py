@@ -30,6 +30,7 @@ state = st.session_state
 def network_form() -> None:
     """Every control shows the session's network and changes it; nothing else holds its state."""
     family = family_of(session.config())
+    *some, last = (f"{one.joins} ({one.title})" for one in FAMILIES.values())
     _set("family", family.name)
     st.segmented_control(
         "Family",
@@ -38,7 +39,7 @@ def network_form() -> None:
         key="family",
         required=True,
         on_change=_choose_family,
-        help="What joins the layers: sums (ResNet), concatenation (DenseNet), or both ways (CliqueNet).",
+        help=f"What joins the layers: {', '.join(some)}, or {last}.",
         width="stretch",
         wrap=False,
     )
@@ -89,9 +90,9 @@ def _identity() -> None:
     if known:
         st.caption(f":material/check_circle: This is **{TITLES[known]}**.")
     else:
-        titles = {knob.name: knob.title for knob in knobs(type(config))}
+        titles = {knob.name: knob.in_sentence for knob in knobs(type(config))}
         changes = [
-            f"{titles[name].lower() if name != 'growth_rate' else 'growth rate k'} {describe(was)} → {describe(now)}"
+            f"{titles[name]} {describe(was)} → {describe(now)}"
             for name, (was, now) in config.changes(PRESETS[origin]).items()
         ]
         st.caption(f":material/tune: {TITLES[origin]} with {', '.join(changes)}.")

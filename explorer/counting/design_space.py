@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from explorer.counting.costs import receptive_field
 from explorer.counting.memory import forward_bytes
-from explorer.families import Config, ConfigError, Knob, family_of, knobs, plan, write_plan
+from explorer.families import Config, ConfigError, Knob, PlanError, family_of, knobs, plan, write_plan
 from explorer.plan import Plan
 
 Measure = Literal["params", "MACs", "memory", "receptive field"]
@@ -49,7 +49,7 @@ def axes(config: Config) -> tuple[Axis, ...]:
     """All that can be turned by numbers in this configuration and changes its costs, in the form's order."""
     found: list[Axis] = []
     for knob in knobs(type(config)):
-        if knob.name in config.unused() or knob.name in ("dropout", "drop_path"):
+        if knob.name in config.unused() or not knob.changes_costs:
             continue
         if knob.kind == "list":
             count = len(getattr(config, knob.name))
@@ -96,8 +96,11 @@ DEEP = 500  # operations, from which on curves have fewer points, since each poi
 
 
 def curves(config: Config, measure: Measure) -> list[Curve]:
-    """Along every axis of the configuration."""
-    count = 7 if len(plan(config).ops) > DEEP else 11
+    """Along every axis of the configuration; none where its family fails to write it."""
+    try:
+        count = 7 if len(plan(config).ops) > DEEP else 11
+    except PlanError:
+        return []
     return [curve(config, axis, measure, count) for axis in axes(config)]
 
 
@@ -132,7 +135,7 @@ def at(config: Config, x: Axis, one: float, y: Axis, other: float) -> dict[str, 
 def _cost(config: Config, changes: dict[str, Any], measure: Measure) -> int | None:
     try:
         return MEASURES[measure](write_plan(config.adapt(**changes)))
-    except ConfigError:
+    except (ConfigError, PlanError):
         return None
 
 

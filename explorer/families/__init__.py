@@ -3,18 +3,32 @@
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache, lru_cache
 from typing import Any
 
 from explorer.families.config import Config, ConfigError, Knob, describe, knobs, shown
-from explorer.families.family import Family, Preset
+from explorer.families.family import Family, PlanError, Preset
 from explorer.plan import Op, Plan
 
-_found = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
-FAMILIES: Mapping[str, Family] = {
-    family.name: family
-    for family in sorted((m.FAMILY for m in _found if hasattr(m, "FAMILY")), key=lambda family: family.year)
-}
+
+def _discover() -> dict[str, Family]:
+    modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    families: list[Family] = sorted(
+        (module.FAMILY for module in modules if hasattr(module, "FAMILY")), key=lambda family: family.year
+    )
+    _refuse_twins([family.name for family in families], "families")
+    _refuse_twins([name for family in families for name in family.presets], "published networks")
+    return {family.name: family for family in families}
+
+
+def _refuse_twins(names: list[str], what: str) -> None:
+    """One of two that share a name would vanish in silence."""
+    if twins := sorted({name for name in names if names.count(name) > 1}):
+        raise ImportError(f"two {what} are named {', '.join(twins)}; a name must be one network's or one family's own")
+
+
+FAMILIES: Mapping[str, Family] = _discover()
 PRESETS: Mapping[str, Config] = {
     name: preset.config for family in FAMILIES.values() for name, preset in family.presets.items()
 }
@@ -39,9 +53,15 @@ def parse(data: Mapping[str, Any]) -> Config:
 
 
 def write_plan(config: Config) -> Plan:
-    """The network's operations, written anew."""
-    net = config.recorder()
-    family_of(config).write(net, config)
+    """The network's operations, written anew. Raises PlanError where the family's file fails to."""
+    family, net = family_of(config), config.recorder()
+    try:
+        family.write(net, config)
+    except Exception as error:
+        raise PlanError(
+            f"The family {family.title} cannot write this network ({type(error).__name__}: {error}). "
+            "That is a fault in its file; choose another family, or other settings"
+        ) from error
     return net.finish(config.init)
 
 
@@ -55,13 +75,32 @@ def plan(config: Config) -> Plan:
 
 
 @cache
-def _preset_ops() -> Mapping[tuple[Op, ...], str]:
-    return {write_plan(config).ops: name for name, config in PRESETS.items()}
+def _preset_ops(family: Family) -> Mapping[tuple[Op, ...], str]:
+    """The family's published networks by their operations, without those that its file fails to write."""
+    found = {}
+    for name, preset in family.presets.items():
+        with suppress(PlanError):
+            found[write_plan(preset.config).ops] = name
+    return found
 
 
 def known_as(config: Config) -> str | None:
-    """The name of the published network that has exactly these operations, if there is one."""
-    return _preset_ops().get(plan(config).ops)
+    """The name of the family's published network that has exactly these operations, if there is one."""
+    with suppress(PlanError):
+        return _preset_ops(family_of(config)).get(plan(config).ops)
+    return None
+
+
+def torchvision_model(config: Config) -> str | None:
+    """The model of torchvision.models that this network is, at whatever input size, if its family declares one."""
+    presets = family_of(config).presets
+    # the sizes at which those networks are written down
+    for size in {preset.config.input_size for preset in presets.values() if preset.torchvision}:
+        with suppress(ConfigError):
+            known = known_as(config.adapt(input_size=size))
+            if known and presets[known].torchvision:
+                return presets[known].torchvision
+    return None
 
 
 def depth_label(config: Config) -> str:
@@ -87,6 +126,7 @@ __all__ = [
     "ConfigError",
     "Family",
     "Knob",
+    "PlanError",
     "Preset",
     "chosen_depth",
     "depth_label",
@@ -96,5 +136,6 @@ __all__ = [
     "known_as",
     "parse",
     "plan",
+    "torchvision_model",
     "write_plan",
 ]

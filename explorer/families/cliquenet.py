@@ -10,14 +10,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from explorer.families.config import Config, write_stem
-from explorer.families.family import Family, Preset
+from explorer.families.config import Config, Stem, write_stem
+from explorer.families.family import Comparison, Family, Preset
 from explorer.plan import Kernel, Op, Plan, Recorder
 
 ATTENTION_RATIO = 2  # of the squeeze-and-excitation in an attentional transition (section 3.3)
 
 
-class CliqueNetConfig(Config):
+class CliqueNetConfig(Config, Stem):
     family: Literal["cliquenet"] = "cliquenet"
     widths: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(
         (64, 64, 64),
@@ -219,6 +219,11 @@ def _imagenet(widths: tuple[int, ...], layers: tuple[int, ...], attention: bool 
     return CliqueNetConfig.parse(form | {"widths": widths, "layers": layers})
 
 
+def _tiny(**fields: Any) -> CliqueNetConfig:
+    small = {"stem": "cifar", "stem_width": 8, "input_size": 16, "classes": 5}
+    return CliqueNetConfig.parse(small | {"widths": (4, 6, 4), "layers": (2, 3, 2)} | fields)
+
+
 S3 = (40, 80, 160, 160), (6, 6, 6, 6)
 
 FAMILY = Family(
@@ -226,6 +231,7 @@ FAMILY = Family(
     title="CliqueNet",
     year=2018,
     colour="#009E73",
+    joins="both ways",
     config=CliqueNetConfig,
     write=write,
     depth=depth,
@@ -241,6 +247,12 @@ FAMILY = Family(
             for k, t in ((36, 12), (64, 15), (80, 15), (80, 18), (12, 36), (24, 18))
         },
     },
+    examples=(
+        _tiny(),
+        _tiny(attention=True, norm="none"),
+        _tiny(attention=True, bottleneck=True, compression=0.5, norm="group", second_pass_steps=2),
+        _tiny(block_feature="first", transit="first", dropout=0.2),
+    ),
     about=(
         r"First each layer reads those before it, as in a DenseNet; then each is **computed anew** from the newest "
         r"state of all the others: $X_j \leftarrow \sum_{i \ne j} W_{ij} * g(X_i)$. Both passes share the kernels "
@@ -248,6 +260,11 @@ FAMILY = Family(
     ),
     papers={
         "Yang et al. 2018: Convolutional neural networks with alternately updated clique": "https://arxiv.org/abs/1802.10419"
+    },
+    comparisons={
+        "Four ways to join layers": Comparison(
+            "resnet56_cifar", ("plain56_cifar", "densenet40_12_cifar", "cliquenet_k36_t12")
+        ),
     },
     pairs=pairs,
 )

@@ -30,6 +30,12 @@ class Knob(NamedTuple):
     step: float = 1
     unit: str = ""
     length: tuple[int, int] | None = None  # how many entries a list may have
+    changes_costs: bool = True  # False where no value of it changes parameters, MACs or the receptive field
+
+    @property
+    def in_sentence(self) -> str:
+        """The title as it stands within a sentence: growth rate k, attentional transition (A)."""
+        return self.title[:1].lower() + self.title[1:]
 
     @property
     def bounds(self) -> str:
@@ -48,8 +54,8 @@ class Knob(NamedTuple):
         return {describe(choice): choice for choice in self.choices}.get(text, text)
 
 
-class Config(BaseModel):
-    """The knobs that all families have. Frozen; equal configurations are equal values and can be cache keys."""
+class Images(BaseModel):
+    """The first knobs of every form: what a network is shown, and how many answers it has."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -65,6 +71,22 @@ class Config(BaseModel):
         description="side of the square image",
         json_schema_extra={"unit": "px", "usual": 320, "step": 8},
     )
+
+    # how a network may be brought to fit a small input, beside a larger input
+    SMALLER: ClassVar[str] = "or fewer of them"
+
+    @property
+    def form(self) -> Literal["imagenet", "cifar"]:
+        """For which of the literature's two kinds of images the network is laid out; those of one form compare."""
+        return "cifar" if self.input_size < 64 else "imagenet"
+
+
+class Stem(Images):
+    """A mix-in for configurations of families that have a stem: `class YourConfig(Config, Stem)`.
+
+    In this order its knobs stand in the form between the first ones and those of `Config`.
+    """
+
     stem: Literal["imagenet", "cifar", "deep"] = Field(
         "imagenet",
         title="Stem",
@@ -74,6 +96,21 @@ class Config(BaseModel):
     stem_width: int = Field(
         64, ge=4, le=512, title="Stem width", description="channels after the stem", json_schema_extra={"usual": 128}
     )
+
+    SMALLER: ClassVar[str] = "fewer of them, or stem='cifar'"
+
+    @property
+    def form(self) -> Literal["imagenet", "cifar"]:
+        return "cifar" if self.stem == "cifar" else "imagenet"
+
+    @property
+    def stem_halvings(self) -> int:
+        return 0 if self.stem == "cifar" else 2
+
+
+class Config(Images):
+    """The knobs that all families have. Frozen; equal configurations are equal values and can be cache keys."""
+
     activation: Functions = Field("relu", title="Activation", description="the nonlinearity, everywhere in the network")
     norm: Norms = Field(
         "batch", title="Norm", description="batch, group (32 groups), or none (convolutions then carry a bias)"
@@ -84,13 +121,14 @@ class Config(BaseModel):
         le=0.9,
         title="Dropout",
         description="share of activations dropped in training",
-        json_schema_extra={"step": 0.05},
+        json_schema_extra={"step": 0.05, "changes_costs": False},
     )
     init: Inits = Field(
         "kaiming",
         title="Initialisation",
         description="kaiming: normal, fan-out, which keeps the gradient's size through ReLUs (1502.01852); "
         "default: what PyTorch does unless told",
+        json_schema_extra={"changes_costs": False},
     )
 
     # fields that the form draws first; the rest go behind "More"
@@ -148,18 +186,14 @@ class Config(BaseModel):
         if self.input_size < least:
             raise ValueError(
                 f"input_size={self.input_size}: {what} halve the image {halvings} times; "
-                f"use at least {least}, fewer of them, or stem='cifar'"
+                f"use at least {least}, {self.SMALLER}"
             )
-
-    @property
-    def stem_halvings(self) -> int:
-        return 0 if self.stem == "cifar" else 2
 
     def recorder(self) -> Recorder:
         return Recorder(self.channels, self.input_size, self.norm, self.activation)
 
 
-def write_stem(net: Recorder, cfg: Config, names: tuple[str, str, str, str], activate: bool) -> Op:
+def write_stem(net: Recorder, cfg: Stem, names: tuple[str, str, str, str], activate: bool) -> Op:
     """From the image to the first features; `names` are those of convolution, norm, activation and pool.
 
     imagenet, deep: (channels, S, S) -> (stem width, S/4, S/4); cifar: -> (stem width, S, S).
@@ -222,6 +256,7 @@ def _knob(config: type[Config], name: str) -> Knob:
         step=extra.get("step", 1),
         unit=extra.get("unit", ""),
         length=length,
+        changes_costs=extra.get("changes_costs", True),
     )
 
 

@@ -5,12 +5,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from explorer.families.config import Config, write_stem
+from explorer.families.config import Config, Stem, write_stem
 from explorer.families.family import Family, Preset
 from explorer.plan import Op, Recorder
 
 
-class DenseNetConfig(Config):
+class DenseNetConfig(Config, Stem):
     family: Literal["densenet"] = "densenet"
     growth_rate: int = Field(
         32,
@@ -127,17 +127,26 @@ def _cifar(depth: int, k: int, bc: bool = False) -> DenseNetConfig:
     return DenseNetConfig.parse(form | small | {"growth_rate": k, "blocks": ((depth - 4) // (6 if bc else 3),) * 3})
 
 
+def _tiny(**fields: Any) -> DenseNetConfig:
+    small = {"stem": "cifar", "stem_width": 8, "input_size": 16, "classes": 5}
+    return DenseNetConfig.parse(small | {"growth_rate": 4, "blocks": (2, 3, 2)} | fields)
+
+
 FAMILY = Family(
     name="densenet",
     title="DenseNet",
     year=2016,
     colour="#D55E00",
+    joins="concatenation",
     config=DenseNetConfig,
     write=write,
     depth=depth,
     depths=depths,
     presets={
-        **{f"densenet{d}": Preset(f"DenseNet-{d}", _imagenet(d)) for d in IMAGENET},
+        **{
+            f"densenet{d}": Preset(f"DenseNet-{d}", _imagenet(d), torchvision="" if d == 264 else f"densenet{d}")
+            for d in IMAGENET
+        },
         **{
             f"densenet{d}_{k}_cifar": Preset(f"DenseNet-{d}, k={k} (CIFAR)", _cifar(d, k))
             for d, k in ((40, 12), (100, 12), (100, 24))
@@ -147,10 +156,13 @@ FAMILY = Family(
             for d, k in ((100, 12), (250, 24), (190, 40))
         },
     },
+    examples=(_tiny(), _tiny(bottleneck=0, compression=1.0, norm="none"), _tiny(stem="imagenet", dropout=0.2)),
     about=(
         r"A layer reads **everything** before it and adds $k$ channels: "
         r"$x_l = H_l([x_0, x_1, \ldots, x_{l-1}])$. Nothing is summed, so nothing is overwritten: early features "
         r"stay readable, few channels per layer suffice, and the loss reaches each layer directly."
     ),
     papers={"Huang et al. 2017: Densely connected convolutional networks": "https://arxiv.org/abs/1608.06993"},
+    # saved before 2018 (torchvision's own files among them) they have "norm.1" where there is "norm1" today
+    old_names={r"(\bdenselayer\d+\.(?:norm|conv))\.([12]\.)": r"\1\2"},
 )

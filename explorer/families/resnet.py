@@ -9,15 +9,15 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from explorer.families.config import Config, write_stem
-from explorer.families.family import Family, Preset
+from explorer.families.config import Config, Stem, write_stem
+from explorer.families.family import COMMON_SIBLINGS, Comparison, Family, Preset, Sibling
 from explorer.plan import Op, Recorder
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
 CONVS = {"basic": 2, "bottleneck": 3}
 
 
-class ResNetConfig(Config):
+class ResNetConfig(Config, Stem):
     family: Literal["resnet"] = "resnet"
     block: Literal["basic", "bottleneck"] = Field(
         "bottleneck", title="Block", description="basic: 3x3, 3x3; bottleneck: 1x1, 3x3, 1x1 to four times the width"
@@ -86,12 +86,13 @@ class ResNetConfig(Config):
         le=0.9,
         title="Stochastic depth",
         description="chance that training skips the last block; earlier blocks less, in proportion (1603.09382)",
-        json_schema_extra={"step": 0.05},
+        json_schema_extra={"step": 0.05, "changes_costs": False},
     )
     zero_init: bool = Field(
         False,
         title="Zero-initialised last norm",
         description="every branch starts at zero, every block as the identity (1706.02677)",
+        json_schema_extra={"changes_costs": False},
     )
 
     MAIN: ClassVar[tuple[str, ...]] = ("block", "blocks", "width", "cardinality", "group_width", "order", "shortcut")
@@ -265,22 +266,33 @@ def _cifar(block: str, blocks: int, **fields: Any) -> ResNetConfig:
     return ResNetConfig.parse(small | {"block": block, "blocks": (blocks,) * 3} | fields)
 
 
+def _tiny(**fields: Any) -> ResNetConfig:
+    small = {"stem": "cifar", "stem_width": 8, "width": 8, "input_size": 16, "classes": 5}
+    return ResNetConfig.parse(small | {"block": "basic", "blocks": (1, 2, 1)} | fields)
+
+
 FAMILY = Family(
     name="resnet",
     title="ResNet",
     year=2015,
     colour="#0072B2",
+    joins="sums",
     config=ResNetConfig,
     write=write,
     depth=depth,
     depths=depths,
     presets={
-        **{f"resnet{d}": Preset(f"ResNet-{d}", _imagenet(d)) for d in IMAGENET},
-        "resnext50_32x4d": Preset("ResNeXt-50 32x4d", _imagenet(50, cardinality=32, group_width=4)),
-        "resnext101_32x8d": Preset("ResNeXt-101 32x8d", _imagenet(101, cardinality=32, group_width=8)),
-        "resnext101_64x4d": Preset("ResNeXt-101 64x4d", _imagenet(101, cardinality=64, group_width=4)),
-        "wide_resnet50_2": Preset("Wide ResNet-50-2", _imagenet(50, group_width=128)),
-        "wide_resnet101_2": Preset("Wide ResNet-101-2", _imagenet(101, group_width=128)),
+        **{
+            name: Preset(title, _imagenet(depth, **fields), torchvision=name)
+            for name, title, depth, fields in (
+                *((f"resnet{d}", f"ResNet-{d}", d, {}) for d in IMAGENET),
+                ("resnext50_32x4d", "ResNeXt-50 32x4d", 50, {"cardinality": 32, "group_width": 4}),
+                ("resnext101_32x8d", "ResNeXt-101 32x8d", 101, {"cardinality": 32, "group_width": 8}),
+                ("resnext101_64x4d", "ResNeXt-101 64x4d", 101, {"cardinality": 64, "group_width": 4}),
+                ("wide_resnet50_2", "Wide ResNet-50-2", 50, {"group_width": 128}),
+                ("wide_resnet101_2", "Wide ResNet-101-2", 101, {"group_width": 128}),
+            )
+        },
         **{f"plain{d}": Preset(f"Plain-{d}", _imagenet(d, shortcut="none")) for d in (18, 34)},
         **{
             f"resnet{d}_cifar": Preset(f"ResNet-{d} (CIFAR)", _cifar("basic", (d - 2) // 6, shortcut="A"))
@@ -302,6 +314,12 @@ FAMILY = Family(
             _cifar("bottleneck", 3, cardinality=16, group_width=64, stem_width=64, width=64),
         ),
     },
+    examples=(
+        _tiny(),
+        _tiny(order="pre", shortcut="A", squeeze_excitation=2, norm="none"),
+        _tiny(block="bottleneck", cardinality=2, group_width=4, shortcut="C", zero_init=True, dropout=0.1),
+        _tiny(shortcut="none", norm="group", activation="gelu"),
+    ),
     about=(
         r"A block learns what to **add** to its input: $y = x + F(x)$. The shortcut is the identity, so the signal "
         r"and its gradient $\partial L/\partial x = \partial L/\partial y\,(1 + \partial F/\partial x)$ "
@@ -312,5 +330,19 @@ FAMILY = Family(
         "Pre-activation": "https://arxiv.org/abs/1603.05027",
         "ResNeXt": "https://arxiv.org/abs/1611.05431",
         "Wide ResNet": "https://arxiv.org/abs/1605.07146",
+    },
+    siblings={
+        "plain": Sibling("without shortcuts", {"shortcut": "none"}),
+        "residual": Sibling("with shortcuts", {"shortcut": "A"}, where={"shortcut": "none"}),
+        **COMMON_SIBLINGS,
+        "zero-init": Sibling("last norms at zero", {"zero_init": True}),
+        "pre-activation": Sibling("pre-activation", {"order": "pre"}),
+        "post-activation": Sibling("post-activation", {"order": "post"}),
+    },
+    comparisons={
+        "Plain against residual, 20 to 110 layers": Comparison(
+            "resnet56_cifar",
+            ("plain20_cifar", "plain56_cifar", "plain110_cifar", "resnet20_cifar", "resnet110_cifar"),
+        ),
     },
 )

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import NamedTuple
 
-from explorer.families import PRESETS, TITLES, family_of, plan
+from explorer.families import FAMILIES, plan
 from explorer.running.weights import published_accuracy, torchvision_weights
 
 RECIPE = "IMAGENET1K_V1"  # the older recipe, which all of them have been trained with
@@ -23,11 +23,12 @@ class Published(NamedTuple):
 def published_networks() -> tuple[Published, ...]:
     """The networks whose trained weights torchvision has, with the top-1 error that their metadata gives."""
     found = []
-    for name, config in PRESETS.items():
-        for weights in torchvision_weights(name):
-            accuracy = published_accuracy(weights)
-            if weights.identity.endswith(RECIPE) and accuracy is not None:
-                family, counted = family_of(config), plan(config)
-                row = (name, TITLES[name], family.title, family.colour, counted.params, counted.macs, 100 - accuracy)
-                found.append(Published(*row))
+    for family in FAMILIES.values():
+        for name, preset in family.presets.items():
+            for weights in torchvision_weights(preset.torchvision):
+                accuracy = published_accuracy(weights)
+                if weights.identity.endswith(RECIPE) and accuracy is not None:
+                    costs = plan(preset.config)
+                    title = family.title, family.colour
+                    found.append(Published(name, preset.title, *title, costs.params, costs.macs, 100 - accuracy))
     return tuple(found)

@@ -24,7 +24,7 @@ import torch
 import torchvision.models
 
 from explorer.errors import ExplorerError
-from explorer.families import Config, known_as
+from explorer.families import FAMILIES, Config, torchvision_model
 from explorer.pictures.preparation import Preparation
 from explorer.running.checkpoints import Refused, Stored, clean, contents
 
@@ -33,8 +33,8 @@ _DATASET = "ImageNet-1K"
 _MOST_LISTED = 50
 _CHUNK = 1 << 20  # bytes read, and reported as progress, at a time
 
-# DenseNets saved before 2018 (torchvision's own files among them) have "norm.1" where there is "norm1" today.
-_OLD_DENSENET = re.compile(r"(\bdenselayer\d+\.(?:norm|conv))\.([12]\.)")
+# What tensors were called in older files -> their present names.
+_OLD_NAMES = tuple((re.compile(old), new) for family in FAMILIES.values() for old, new in family.old_names.items())
 
 StateDict = Mapping[str, torch.Tensor]
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0 if the server does not say)
@@ -105,7 +105,7 @@ def torchvision_weights(model_name: str) -> tuple[Weights, ...]:
 
 def offered(config: Config) -> tuple[Weights, ...]:
     """torchvision's weights for this network, best first, whatever its input size; () if it is none of theirs."""
-    name = known_as(config.adapt(input_size=224))  # the size at which the published networks are written down
+    name = torchvision_model(config)
     return torchvision_weights(name) if name else ()
 
 
@@ -283,16 +283,22 @@ def _fit(found: Mapping[str, object], expected: StateDict, name: str) -> dict[st
 
 
 def _renamed(found: Mapping[str, object], expected: StateDict, name: str) -> dict[str, object]:
-    """The state dict in a training checkpoint, without DataParallel's prefix, in DenseNet's present names."""
+    """The state dict in a training checkpoint, without DataParallel's prefix, in the families' present names."""
     inner = (found.get(key) for key in ("state_dict", "model"))
     state = next((value for value in inner if isinstance(value, Mapping)), found)
     renamed: dict[str, object] = {}
     for key, value in state.items():
-        new = key if key in expected else _OLD_DENSENET.sub(r"\1\2", key.removeprefix("module."))
+        new = key if key in expected else _present(key.removeprefix("module."))
         if new in renamed:
             raise WeightsError(f"{name} has {clean(new)} under an old and a new name; {_SAVE_AGAIN}.")
         renamed[new] = value
     return renamed
+
+
+def _present(key: str) -> str:
+    for old, new in _OLD_NAMES:
+        key = old.sub(new, key)
+    return key
 
 
 def _misfit(name: str, problems: list[str]) -> WeightsError:

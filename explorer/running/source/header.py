@@ -22,7 +22,6 @@ def header(config: Config, plan: Plan) -> str:
         f"{plan.params:,} parameters; {plan.macs:,} multiply-accumulates for an image of {shape}.",
         "\n".join(f"{paper}\n    {address}" for paper, address in family.papers.items()),
     ]
-    if weights.offered(config):
-        name = families.known_as(config.adapt(input_size=224))
+    if name := families.torchvision_model(config):
         paragraphs.append(f"torchvision.models.{name} is the same network: its state_dict() loads here, strictly.")
     return "\n\n".join(p if "\n" in p else fill(p, WIDTH) for p in paragraphs)
