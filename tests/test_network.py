@@ -14,23 +14,14 @@ import torch
 import torchvision
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from possible import EXAMPLES, applied, ends, larger, most, possible, small
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from explorer.families import FAMILIES, PRESETS, ConfigError, knobs, parse, plan
 from explorer.running.network import blank, build, plan_of, run
 
-SMALL = {
-    "resnet": {"block": "basic", "blocks": (1, 2, 1), "width": 8},
-    "densenet": {"blocks": (2, 3, 2), "growth_rate": 4},
-    "cliquenet": {"widths": (4, 4, 4), "layers": (2, 3, 2)},
-}
-TINY = {"stem": "cifar", "stem_width": 8, "input_size": 16, "classes": 5}
 SMALL_PRESETS = ("resnet20_cifar", "densenet_bc100_12_cifar", "cliquenet_k36_t12")
-
-
-def small(family, **fields):
-    return parse({"family": family} | TINY | SMALL[family] | fields)
 
 
 def images_of(config, count=2, seed=0):
@@ -82,25 +73,12 @@ def test_presets_are_what_their_plan_says(name):
         check_counts_and_shapes(blank(plan(config)), config)
 
 
-# beyond these, a knob's draws would only take longer; other knobs are drawn up to a dozen above their least
-MOST = {
-    "classes": 12,
-    "input_size": 20,  # more than the least that leaves every stage a pixel
-    "stem_width": 24,
-    "cardinality": 6,
-    "group_width": 6,
-    "squeeze_excitation": 32,
-    "blocks": 2,
-    "growth_rate": 10,
-    "widths": 8,
-    "layers": 3,
-}
 DRAWS = 160  # for each family, of which some are alike
 
 
-def values_of(knob):
-    """Any value of a knob, within `MOST`."""
-    numbers = st.integers(int(knob.least), int(min(knob.most, MOST.get(knob.name, knob.least + 12))))
+def values_of(knob, example):
+    """Any value of a knob, as far as is drawn."""
+    numbers = st.integers(int(knob.least), int(most(knob, example)))
     match knob.kind:
         case "choice":
             return st.sampled_from(knob.choices)
@@ -114,29 +92,16 @@ def values_of(knob):
             return st.integers(*knob.length).flatmap(lambda n: st.tuples(*[numbers] * n))
 
 
-def fitting(config, values):
-    """`values` without the knobs that do nothing here, with lists of one length, a width that its paths can share,
-    and pixels for each stage.
-    """
-    unused = config.model_construct(**values).unused()
-    values = config.settle({k: v for k, v in values.items() if k not in unused}, {"widths"} & values.keys())
-    if not values.get("group_width") and (paths := values.get("cardinality")):
-        values["width"] = max(values["width"] // paths, -(-4 // paths)) * paths  # 4 is the least width
-    stages = max(len(value) for value in values.values() if isinstance(value, tuple))
-    least = 2 ** (stages - 1) * (1 if values["stem"] == "cifar" else 4)
-    return values | {"input_size": max(8, least) + values["input_size"]}
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_any_configuration_is_what_its_plan_says(family):
-    config_type = FAMILIES[family].config
+    config_type, example = FAMILIES[family].config, FAMILIES[family].examples[0]
     drawn, refused = set(), []
 
     @settings(max_examples=DRAWS, deadline=None, database=None, derandomize=True, suppress_health_check=[*HealthCheck])
-    @given(st.fixed_dictionaries({knob.name: values_of(knob) for knob in knobs(config_type)}))
+    @given(st.fixed_dictionaries({knob.name: values_of(knob, example) for knob in knobs(config_type)}))
     def check(values):
         try:
-            config = config_type.parse(fitting(config_type, values))
+            config = possible(config_type, values)
         except ConfigError as error:
             refused.append(str(error))
             return
@@ -151,17 +116,20 @@ def test_any_configuration_is_what_its_plan_says(family):
 
 def neighbours(family):
     """A small network with each choice of each knob, and with the ends of what is drawn."""
-    bottleneck = {"block": "bottleneck", "width": 12} if family == "resnet" else {}
-    base = small(family, **bottleneck)
-    for knob in knobs(type(base)):
-        ends = (knob.least, min(knob.most, MOST.get(knob.name, knob.least + 12)))
-        values = {
-            "choice": knob.choices,
-            "switch": (False, True),
-            "real": ends,
-            "whole": tuple(map(int, ends)),
-            "list": tuple((int(end),) * n for end in ends for n in knob.length or ()),
-        }[knob.kind]
+    example = FAMILIES[family].examples[0]
+    for knob in knobs(type(example)):
+        base = applied(example, knob)
+        match knob.kind:
+            case "choice":
+                values = knob.choices
+            case "switch":
+                values = False, True
+            case "real":
+                values = knob.least, knob.most
+            case "whole":
+                values = ends(base, knob)
+            case "list":
+                values = tuple((int(end),) * n for end in (knob.least, most(knob, base)) for n in knob.length)
         for value in values:
             yield pytest.param(base, {knob.name: value}, id=f"{family}-{knob.name}-{value}")
 
@@ -644,7 +612,7 @@ def test_building_draws_nothing_from_the_global_generator(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_fresh_networks(family):
-    network = build(plan(small(family)))
+    network = build(plan(small(family, norm="batch")))
     assert not any(module.training for module in network.modules())
     assert {weight.device.type for weight in network.parameters()} == {"cpu"}
     assert all(weight.requires_grad for weight in network.parameters())
@@ -666,12 +634,9 @@ def kernels(network):
     return found
 
 
-WIDE = {"resnet": {"width": 32}, "densenet": {"growth_rate": 24}, "cliquenet": {"widths": (24, 24, 24)}}
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_kaiming_is_normal_by_fan_out(family):
-    network = build(plan(small(family, **WIDE[family])), seed=2)
+    network = build(plan(larger(small(family))), seed=2)
     for name, weight in kernels(network).items():
         out, _, size, _ = weight.shape
         expected = (2 / (out * size * size)) ** 0.5
@@ -686,7 +651,7 @@ def test_kaiming_is_normal_by_fan_out(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_default_is_what_pytorch_does(family):
     """Uniform within 1 / sqrt(fan in), and so the biases (torch.nn.Conv2d.reset_parameters)."""
-    network = build(plan(small(family, init="default", norm="none", **WIDE[family])), seed=2)
+    network = build(plan(larger(small(family, init="default", norm="none"))), seed=2)
     for name, weight in kernels(network).items():
         bound = weight[0].numel() ** -0.5
         bias = network.get_parameter(name.replace("weight", "bias"))
@@ -698,7 +663,7 @@ def test_default_is_what_pytorch_does(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_biases_of_kaiming_are_zero(family):
     network = build(plan(small(family, norm="none")))
-    classifier = next(op.name for op in plan_of(network).ops if op.kind == "linear")
+    classifier = plan_of(network).ops[-1].name
     biases = {name: value for name, value in network.named_parameters() if name.endswith("bias")}
     assert len(biases) > 5
     for name, bias in biases.items():
@@ -724,28 +689,27 @@ def test_zero_init_makes_every_block_the_identity(block):
 # -- other tools understand the network -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("config", EXAMPLES)
 @torch.no_grad()
-def test_export(family):
-    config = small(family, **({"squeeze_excitation": 4, "shortcut": "A"} if family == "resnet" else {}))
+def test_export(config):
     network, images = build(plan(config)), images_of(config)
     exported = torch.export.export(network, (images,))
     torch.testing.assert_close(exported.module()(images), network(images))
     assert {*exported.state_dict} == {*network.state_dict()}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("config", EXAMPLES)
 @torch.no_grad()
-def test_retracing(family):
-    config = small(family)
+def test_retracing(config):
     network, images = build(plan(config)), images_of(config)
     assert torch.equal(torch.fx.symbolic_trace(network)(images), network(images))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_no_operation_writes_over_its_input(family):
+@pytest.mark.parametrize("config", EXAMPLES)
+def test_no_operation_writes_over_its_input(config):
     """Gradients by name and DeepLift need every tensor as it was, and a module of its own for each activation."""
-    config = small(family, dropout=0.3, **({"squeeze_excitation": 4, "drop_path": 0.3} if family == "resnet" else {}))
+    chances = [knob.name for knob in knobs(type(config)) if knob.kind == "real" and not knob.changes_costs]
+    config = config.replace(**{name: 0.3 for name in chances if name not in config.unused()})
     network = build(plan(config)).train()
     assert not any(getattr(module, "inplace", False) for module in network.modules())
     operations = [op for op in plan_of(network).ops if op.kind == "activation"]

@@ -221,7 +221,7 @@ def _imagenet(widths: tuple[int, ...], layers: tuple[int, ...], attention: bool 
 
 def _tiny(**fields: Any) -> CliqueNetConfig:
     small = {"stem": "cifar", "stem_width": 8, "input_size": 16, "classes": 5}
-    return CliqueNetConfig.parse(small | {"widths": (4, 6, 4), "layers": (2, 3, 2)} | fields)
+    return CliqueNetConfig.parse(small | {"widths": (4, 8, 4), "layers": (2, 3, 2)} | fields)
 
 
 S3 = (40, 80, 160, 160), (6, 6, 6, 6)
@@ -251,7 +251,7 @@ FAMILY = Family(
         _tiny(),
         _tiny(attention=True, norm="none"),
         _tiny(attention=True, bottleneck=True, compression=0.5, norm="group", second_pass_steps=2),
-        _tiny(block_feature="first", transit="first", dropout=0.2),
+        _tiny(block_feature="first", transit="first", dropout=0.2, stem="imagenet", input_size=32),
     ),
     about=(
         r"First each layer reads those before it, as in a DenseNet; then each is **computed anew** from the newest "

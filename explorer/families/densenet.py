@@ -156,7 +156,11 @@ FAMILY = Family(
             for d, k in ((100, 12), (250, 24), (190, 40))
         },
     },
-    examples=(_tiny(), _tiny(bottleneck=0, compression=1.0, norm="none"), _tiny(stem="imagenet", dropout=0.2)),
+    examples=(
+        _tiny(),
+        _tiny(bottleneck=0, compression=1.0, norm="none"),
+        _tiny(stem="imagenet", input_size=32, dropout=0.2),
+    ),
     about=(
         r"A layer reads **everything** before it and adds $k$ channels: "
         r"$x_l = H_l([x_0, x_1, \ldots, x_{l-1}])$. Nothing is summed, so nothing is overwritten: early features "

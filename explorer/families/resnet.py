@@ -318,7 +318,7 @@ FAMILY = Family(
         _tiny(),
         _tiny(order="pre", shortcut="A", squeeze_excitation=2, norm="none"),
         _tiny(block="bottleneck", cardinality=2, group_width=4, shortcut="C", zero_init=True, dropout=0.1),
-        _tiny(shortcut="none", norm="group", activation="gelu"),
+        _tiny(shortcut="none", norm="group", activation="gelu", stem="imagenet", input_size=32),
     ),
     about=(
         r"A block learns what to **add** to its input: $y = x + F(x)$. The shortcut is the identity, so the signal "

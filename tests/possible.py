@@ -1,0 +1,97 @@
+"""From any values of a family's knobs to a configuration that can be, for tests that draw them at random."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from explorer.families import FAMILIES, Config, ConfigError, Knob, knobs
+
+EXAMPLES = [
+    pytest.param(example, id=f"{name}-{i}")
+    for name, family in FAMILIES.items()
+    for i, example in enumerate(family.examples)
+]
+
+# how a refusal names the way out: the field at its beginning, and what to use
+ADVICE = re.compile(r"(\w+)=.*?; (?:use (?:at least |at most )?(?:(\w+)=)?|leave it at )'?(\w+)")
+
+
+def small(family: str, **fields: Any) -> Config:
+    """The family's plainest example, with other fields."""
+    return FAMILIES[family].examples[0].replace(**fields)
+
+
+def advised(values: Mapping[str, Any], sentence: str) -> dict[str, Any]:
+    """The values after the refusal's advice is taken. Fails where the sentence has none."""
+    found = ADVICE.match(sentence)
+    assert found, sentence
+    return {**values, found[2] or found[1]: found[3]}
+
+
+def possible(config: type[Config], values: Mapping[str, Any]) -> Config:
+    """A configuration with these values, but for knobs that then do nothing, lists that must agree, and what a refusal
+    advises; of an image that is too small, as many pixels more than the least as it had. Raises ConfigError.
+    """
+    lists = [knob.name for knob in knobs(config) if knob.kind == "list"]
+    values = config.settle(dict(values), set(lists[:1]))
+    for _ in range(4):
+        values = {
+            name: value for name, value in values.items() if name not in config.model_construct(**values).unused()
+        }
+        try:
+            return config.parse(values)
+        except ConfigError as error:
+            refusal = error
+            more = values.get("input_size", 8) - 8
+            values = advised(values, str(error))
+            if str(error).startswith("input_size="):
+                values["input_size"] = int(values["input_size"]) + more
+    raise refusal
+
+
+def most(knob: Knob, example: Config) -> float:
+    """As far as a knob is drawn: beyond, networks would only take longer."""
+    if knob.kind == "list":
+        return max(getattr(example, knob.name))
+    return min(knob.most, max(knob.least + 12, knob.usual if knob.usual <= 32 else 0))
+
+
+def applied(config: Config, knob: Knob) -> Config:
+    """The configuration, if need be with another choice made, so that the knob does something in it."""
+    if knob.name not in config.unused():
+        return config
+    for other in knobs(type(config)):
+        for value in other.choices or ((False, True) if other.kind == "switch" else ()):
+            changed = config.adapt(**{other.name: value})
+            if knob.name not in changed.unused():
+                return changed
+    raise AssertionError(f"{knob.name} does nothing in any network near {config}")
+
+
+def ends(config: Config, knob: Knob) -> tuple[int, int]:
+    """The least and the largest number, as far as is drawn, that a knob can be with the others as they are."""
+
+    def can_be(value: int) -> bool:
+        try:
+            config.adapt(**{knob.name: value})
+        except ConfigError:
+            return False
+        return True
+
+    numbers = range(int(knob.least), int(most(knob, config)) + 1)
+    return next(filter(can_be, numbers)), next(filter(can_be, reversed(numbers)))
+
+
+def larger(config: Config, factor: int = 3) -> Config:
+    """The same network with more of whatever its family counts."""
+    changes: dict[str, Any] = {}
+    for knob in knobs(type(config)):
+        value = getattr(config, knob.name)
+        if knob.name in config.MAIN and knob.name not in config.unused():
+            if knob.kind == "list":
+                changes[knob.name] = tuple(min(int(knob.most), factor * entry) for entry in value)
+            elif knob.kind == "whole":
+                changes[knob.name] = min(int(knob.most), factor * value)
+    return config.adapt(**changes)
