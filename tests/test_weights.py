@@ -14,11 +14,15 @@ import pytest
 import safetensors.torch
 import torch
 import torchvision
+from made import TINY, made, register
 from torch import nn
 from torchvision.models import densenet
 
+from explorer.families import FAMILIES, Family, Preset, known_as, plan
 from explorer.pictures.preparation import Preparation
 from explorer.running import weights
+from explorer.running.network import blank
+from explorer.running.source import python_source
 from explorer.running.weights import Weights, WeightsError, read_checkpoint, read_torchvision, torchvision_weights
 
 State = dict[str, torch.Tensor]
@@ -96,6 +100,34 @@ def test_only_weights_of_networks_like_ours_are_offered() -> None:
     for identity in ("ResNet50_Weights.V9", "FCN_ResNet50_Weights.DEFAULT", "os.system", "nonsense", ""):
         with pytest.raises(WeightsError, match="torchvision has no weights named"):
             weights.categories(Weights("torchvision", identity, ""))
+
+
+def test_torchvisions_weights_are_for_the_networks_that_a_family_says_are_torchvisions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A name alone says nothing: another network called alexnet is offered none of AlexNet's weights."""
+    register(monkeypatch, made(presets={"alexnet": Preset("A network of mine", TINY)}))
+    assert known_as(TINY) == "alexnet"
+    assert weights.offered(TINY) == ()
+    assert "torchvision" not in python_source(TINY)
+    register(monkeypatch, made(presets={"mine": Preset("A network of mine", TINY, torchvision="alexnet")}))
+    (found,) = weights.offered(TINY)
+    assert found.identity == "AlexNet_Weights.IMAGENET1K_V1"
+    # whatever the size of its images, and not with other knobs
+    assert weights.offered(TINY.replace(input_size=64)) == (found,)
+    assert weights.offered(TINY.replace(width=5)) == ()
+    assert "torchvision.models.alexnet is the same network" in python_source(TINY)
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_what_a_family_says_is_torchvisions_has_torchvisions_tensors(family: Family) -> None:
+    for preset in family.presets.values():
+        if preset.torchvision:
+            with torch.device("meta"):
+                theirs = torchvision.models.get_model(preset.torchvision, weights=None).state_dict()
+            ours = blank(plan(preset.config)).state_dict()
+            assert {key: value.shape for key, value in ours.items()} == {k: v.shape for k, v in theirs.items()}
+            assert weights.offered(preset.config)
 
 
 # --- download
