@@ -7,11 +7,13 @@ from urllib.error import URLError
 import pandas as pd
 import pytest
 import torch
+from made import made, register
 from streamlit.testing.v1 import AppTest
 from torchvision.models import DenseNet
 from visitor import (
     ARCHITECTURE,
     FEATURE_MAPS,
+    GRADIENT_FLOW,
     captions,
     chart,
     checkpoint,
@@ -128,6 +130,24 @@ def test_a_family_opens_with_its_first_network(family):
     assert app.title[0].value == TITLES[first]
     assert app.selectbox(key="preset").options == [preset.title for preset in FAMILIES[family].presets.values()]
     assert fine(app).query_params == {"network": first}
+
+
+def test_a_fault_in_a_family_stays_with_it(monkeypatch):
+    """One sentence on the pages of the network that cannot be written; the way to another network stays open."""
+
+    def faulty(net, cfg):
+        raise IndexError("tuple index out of range")
+
+    register(monkeypatch, made(write=faulty))
+    for page in (ARCHITECTURE, FEATURE_MAPS, GRADIENT_FLOW):
+        app = opened(page, network=SMALL)
+        assert messages(app) == []
+        app.segmented_control(key="family").select("made").run()
+        (sentence,) = messages(fine(app))
+        assert "The family Made cannot write this network (IndexError: tuple index out of range)" in sentence
+        app.segmented_control(key="family").select("densenet").run()
+        assert messages(fine(app)) == []
+        assert app.query_params == {"network": "densenet121"}
 
 
 def test_a_preset_is_chosen():

@@ -5,7 +5,6 @@ from textwrap import fill
 from explorer import families
 from explorer.families import Config
 from explorer.plan import Plan
-from explorer.running import weights
 from explorer.running.source.layout import WIDTH
 
 
