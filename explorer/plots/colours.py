@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 SIGNED = ("#053061", "#2166ac", "#4393c3", "#92c5de", "#f7f7f7", "#f4a582", "#d6604d", "#b2182b", "#67001f")
 GAP = np.array([128, 128, 128], np.uint8)  # between tiles; visible on light and on dark pages
 
-
 SHADES = 249  # 8 steps of 31 and one: zero has a shade of its own, and so has every anchor
 
 
@@ -24,6 +23,18 @@ def _table(anchors: tuple[str, ...]) -> NDArray[np.uint8]:
 
 SIGNED_TABLE = _table(tuple(SIGNED))
 UNSIGNED_TABLE = _table(tuple(SIGNED[4:]))
+
+
+def colorscale(signed: bool) -> list[list[float | str]]:
+    """The same scale as plotly takes it: shares of the whole, with their colours."""
+    anchors = SIGNED if signed else SIGNED[4:]
+    return [[i / (len(anchors) - 1), colour] for i, colour in enumerate(anchors)]
+
+
+def faint(colour: str, opacity: float) -> str:
+    """A colour "#rrggbb" that lets through what is behind it."""
+    r, g, b = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({r},{g},{b},{opacity})"
 
 
 def paint(values: NDArray[np.floating], reach: NDArray[np.floating] | float, signed: bool) -> NDArray[np.uint8]:
