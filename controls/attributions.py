@@ -8,7 +8,7 @@ import streamlit as st
 from torch import Tensor
 from torch.fx import GraphModule
 
-from controls import networks
+from controls.services import built
 from explorer.analyses.attribution import baselines
 from explorer.analyses.attribution.methods import METHODS, Settings
 from explorer.analyses.attribution.running import Attribution, attribute
@@ -49,12 +49,12 @@ class Subject(NamedTuple):
 
 def prepared(subject: Subject, network: GraphModule) -> Tensor:
     """The picture as the network's input, (1, C, H, W)."""
-    preparation = networks.preparation(subject.config, subject.used)
+    preparation = built.preparation(subject.config, subject.used)
     return to_tensor([as_seen(subject.picture, preparation)], preparation).to(next(network.parameters()).device)
 
 
 def settings_of(subject: Subject, image: Tensor, method: str, choices: Choices) -> Settings:
-    preparation = networks.preparation(subject.config, subject.used)
+    preparation = built.preparation(subject.config, subject.used)
     other = None
     if choices.baseline == "image" and choices.other:
         other = to_tensor([as_seen(choices.other, preparation)], preparation)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import streamlit as st
 import torch
 
-from controls import networks, session
+from controls import session
+from controls.services import built
 from explorer.analyses import gradients
 from explorer.analyses.gradients import Batch, Flow
 from explorer.counting import comparisons as contenders
@@ -99,7 +100,7 @@ def _within(here: Plan, count: int, needed: Callable[[Plan, int], int], run: Cal
 
 
 def _private(mode: gradients.Mode, times: int) -> Iterator[Any]:
-    network, _ = networks.current()
+    network, _ = built.current()
     for _ in range(times):
         yield gradients.private(network, mode)
 
@@ -114,7 +115,7 @@ def _batches(config: Config, used: Weights, settings: Settings) -> Iterator[Batc
     for seed in _seeds(used, settings):
         images, labels = gradients.noise(here, settings.count, seed, device)
         if settings.pictures:
-            preparation = networks.preparation(config, used)
+            preparation = built.preparation(config, used)
             # over and over until the batch is full
             chosen = [settings.pictures[i % len(settings.pictures)] for i in range(settings.count)]
             images = to_tensor([as_seen(one, preparation) for one in chosen], preparation).to(device)

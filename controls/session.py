@@ -1,28 +1,86 @@
-"""What one visitor has chosen: the network, its weights, the device, the operation looked at; and the link to it."""
+"""What one visitor has chosen, sent and computed, typed; and the link to it. Nothing else touches session_state.
 
-from collections.abc import Mapping
+session.visitor().opened = frozenset({"layer1"})     # typed; each visitor has a Visitor of their own
+session.show("level", "Blocks")                      # what the widget with this key is to show when it is drawn
+session.entered("level")                             # what it has been set to
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
 
 from explorer import links
 from explorer.counting import comparisons as contenders
-from explorer.families import Config, ConfigError, plan
+from explorer.families import FAMILIES, Config, ConfigError, knobs, plan
 from explorer.links import Choice
+from explorer.pictures.images import Picture
 from explorer.plan import Plan
 from explorer.running import devices, weights
 from explorer.running.weights import Weights
 
-# of attribution
-LOOKS = ("methods", "class", "minus", "channel", "baseline", "noise", "relu", "steps", "segments", "samples", "draw")
-MOST_LOOK = 300  # characters; pages check what they read, and fall back
+# what pages keep in the link beside the network; each checks what it reads
+ENTRY = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+MOST_ENTRIES, LONGEST_ENTRY = 40, 300  # characters
 
-state = st.session_state
+
+@dataclass
+class Visitor:
+    """All that is remembered of one visitor from one run of the script to the next, beside what widgets show."""
+
+    choice: Choice = field(default_factory=links.start)
+    operation: str | None = None  # the one selected, on whatever page
+    against: tuple[str, ...] = ()  # keys of the networks that this one is compared with
+    weights: Weights = field(default_factory=lambda: weights.fresh(0))
+    checkpoint: tuple[bytes, str] | None = None  # uploaded, and its name
+    pictures: dict[str, Picture] = field(default_factory=dict)  # uploaded, by digest
+    refused_pictures: list[str] = field(default_factory=list)  # sentences, shown once under the uploader
+    entries: dict[str, str] = field(default_factory=dict)  # of the pages, in the link
+    link: dict[str, str] | None = None  # as last written; None: not yet
+    turned: bool = False  # a control was, since the link was written
+    problems: list[str] = field(default_factory=list)  # sentences, shown once at the top of the page
+    opened: frozenset[str] = frozenset()  # stages and blocks of the drawing
+    clicks: int = 0  # on charts: each gives them a new key, since a selection belongs to the figure that was clicked
+    results: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)  # of long work, by its key
+    agreed: dict[str, frozenset[Hashable]] = field(default_factory=dict)  # what was started by a click
+    stopped: dict[str, frozenset[Hashable]] = field(default_factory=dict)
+
+
+def visitor() -> Visitor:
+    if "visitor" not in st.session_state:
+        st.session_state["visitor"] = Visitor()
+    found: Visitor = st.session_state["visitor"]
+    return found
+
+
+# ---- widgets, by their keys ----
+
+
+def show(key: str, value: Any) -> None:
+    """Let a widget that is not yet drawn show a value, whatever it showed before."""
+    if st.session_state.get(key) != value:
+        st.session_state[key] = value
+
+
+def begin(key: str, value: Any) -> None:
+    """What a widget that is not yet drawn shows until the visitor sets it."""
+    if key not in st.session_state:
+        st.session_state[key] = value
+
+
+def entered(key: str, default: Any = None) -> Any:
+    """What the visitor has set a widget to; `default` where it has not been drawn yet."""
+    return st.session_state.get(key, default)
+
+
+# ---- the network and what belongs to it ----
 
 
 def choice() -> Choice:
-    found: Choice = state.choice
-    return found
+    return visitor().choice
 
 
 def config() -> Config:
@@ -35,101 +93,97 @@ def current_plan() -> Plan:
 
 def problems() -> list[str]:
     """Sentences for the visitor, shown once at the top of the page."""
-    found: list[str] = state.setdefault("problems", [])
-    return found
+    return visitor().problems
 
 
 def choose(origin: str) -> None:
     """Start anew from a published network."""
-    state.choice = links.start(origin)
-    state.turned = True
+    visitor().choice = links.start(origin)
+    visitor().turned = True
 
 
 def change(**changes: Any) -> None:
     """Turn knobs. What cannot be is refused with a sentence, and the knobs stay where they were."""
-    state.turned = True
+    visitor().turned = True
     try:
-        state.choice = choice()._replace(config=config().adapt(**changes))
+        visitor().choice = choice()._replace(config=config().adapt(**changes))
     except ConfigError as error:
         problems().append(f"Not changed: {error}.")
 
 
 def operation() -> str | None:
-    """The operation that the visitor looks at, if the network has it."""
-    name: str | None = state.get("operation")
+    """The operation that the visitor has selected, if the network has it."""
+    name = visitor().operation
     return name if name is not None and name in current_plan() else None
 
 
-def look_at(name: str) -> None:
-    state.operation = name
-    state.turned = True
+def select_operation(name: str) -> None:
+    visitor().operation = name
+    visitor().turned = True
 
 
 def against() -> tuple[str, ...]:
     """The contenders that the network is compared with, those that it has."""
-    keys: tuple[str, ...] = state.get("against", ())
-    return tuple(key for key in keys if contenders.find(key, config()))
+    return tuple(key for key in visitor().against if contenders.find(key, config()))
 
 
 def compare(keys: tuple[str, ...]) -> None:
-    state.against = keys
-    state.turned = True
-
-
-def look(name: str, default: str = "") -> str:
-    """What a page has in the link under this name."""
-    looks: dict[str, str] = state.setdefault("looks", {})
-    return looks.get(name, default)
-
-
-def keep(name: str, value: str) -> None:
-    """Have the link carry this; "" takes it out."""
-    looks: dict[str, str] = state.setdefault("looks", {})
-    looks.pop(name, None)
-    if value:
-        looks[name] = value
-    state.turned = True
+    visitor().against = keys
+    visitor().turned = True
 
 
 def chosen_weights() -> Weights:
-    """What the visitor asked for, or fresh weights where that is not for this network."""
-    wanted: Weights = state.setdefault("weights", weights.fresh(0))
-    return wanted
+    """What the visitor asked for; whether the network can have them is seen when it is built."""
+    return visitor().weights
 
 
 def use(wanted: Weights) -> None:
-    state.weights = wanted
-    state.turned = True
+    visitor().weights = wanted
+    visitor().turned = True
 
 
 def device() -> str:
     """The device that runs this visitor's networks: the one chosen, or the fastest."""
-    name: str = state.get("device") or devices.devices()[0].name
+    name: str = entered("device") or devices.devices()[0].name
     return name
 
 
-def read_link() -> None:
-    """Take the network from the link where the link is news: at the start, or when the visitor went back.
+# ---- the link ----
 
-    After a control was turned it is not: a browser whose keys are pressed quickly sends the address of some
-    presses ago.
+
+def entry(name: str) -> str | None:
+    """What the link says under a name that a page has given to a choice; None where it says nothing."""
+    return visitor().entries.get(name)
+
+
+def keep_entry(name: str, value: str | None) -> None:
+    """Have the link carry this; None takes it out."""
+    visitor().entries.pop(name, None)
+    if value is not None:
+        visitor().entries[name] = value
+    visitor().turned = True
+
+
+def read_link() -> None:
+    """Take over what the link says, at the start and when the visitor went back in the browser.
+
+    After a control was turned the link is passed over: a browser whose keys are pressed quickly sends the address of
+    some presses ago.
     """
-    params = st.query_params.to_dict()
-    if "choice" not in state:
-        state.choice = links.start()
-    elif not params or params == state.get("link") or state.get("turned"):
+    params, known = st.query_params.to_dict(), visitor()
+    if known.link is not None and (not params or params == known.link or known.turned):
         return
-    state.choice, found = links.read(params)
+    known.choice, found = links.read(params)
     problems().extend(found)
     if "op" in params:
         if params["op"] in current_plan():
-            state.operation = params["op"]
+            known.operation = params["op"]
         else:
             problems().append(f"The link names an operation {params['op'][:60]!r} that this network does not have.")
-    state.against = _against_of(params)
-    state.looks = {name: params[name][:MOST_LOOK] for name in LOOKS if params.get(name)}
-    state.weights = _weights_of(params)
-    state["weights.source"] = ""  # shows what the link says
+    known.against = _against_of(params)
+    known.entries = _entries_of(params)
+    known.weights = _weights_of(params)
+    st.session_state["weights.source"] = ""  # shows what the link says
 
 
 def write_link() -> None:
@@ -144,11 +198,23 @@ def write_link() -> None:
         link["op"] = name
     if keys := against():
         link["against"] = ".".join(keys)
-    link |= state.setdefault("looks", {})
-    state.link = link  # first, since the script may be interrupted where it tells the browser
+    link |= visitor().entries
+    visitor().link = link  # first, since the script may be interrupted where it tells the browser
     if st.query_params.to_dict() != link:
         st.query_params.from_dict(link)
-    state.turned = False
+    visitor().turned = False
+
+
+def reserved() -> frozenset[str]:
+    """Names in the link that are not a page's: the network's own, of whatever family."""
+    own = {knob.name for family in FAMILIES.values() for knob in knobs(family.config)}
+    return frozenset({"network", "op", "against", "weights", "seed", *own})
+
+
+def _entries_of(params: Mapping[str, str]) -> dict[str, str]:
+    own = reserved()
+    names = [name for name in params if ENTRY.fullmatch(name) and name not in own][:MOST_ENTRIES]
+    return {name: params[name][:LONGEST_ENTRY] for name in names}
 
 
 def _against_of(params: Mapping[str, str]) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 import re
 
-from explorer.wording import number, shape, size
+from explorer.wording import duration, number, shape, size
 
-__all__ = ["number", "plain", "shape", "size"]
+__all__ = ["duration", "number", "plain", "shape", "size"]
 
 MARKUP = re.compile(r"([!-/:-@\[-`{-~])")
 

@@ -19,3 +19,10 @@ def size(value: float) -> str:
 def shape(dimensions: tuple[int, ...]) -> str:
     """64×56×56."""
     return "×".join(map(str, dimensions))
+
+
+def duration(seconds: float) -> str:
+    """An estimate as people say it: about 12 s, about 3 min."""
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {round(seconds / 60)} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

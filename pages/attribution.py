@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from controls import analysis, attributions, networks, pictures, session
+from controls import attributions, session
 from controls.attributions import Choices, Subject
-from controls.comparison import choose_contenders
+from controls.panels import picture as pictures
+from controls.panels.contenders import choose_contenders
+from controls.services import built, forwards
 from controls.text import plain
 from explorer.analyses import activations
 from explorer.analyses.attribution import baselines, checks
@@ -38,7 +40,7 @@ state = st.session_state
 
 def kept(name: str, key: str, default: str, options: list[str]) -> str:
     """What the link says, where that can be; a control with this key shows it, and tells the link when it changes."""
-    value = session.look(name, default)
+    value = session.entry(name) or default
     value = value if value in options else default
     if state.get(key) != value:
         state[key] = value
@@ -51,13 +53,18 @@ def class_names() -> list[str]:
 
 def whole(place: Any, name: str, label: str, most: int, about: str) -> int:
     """A number from 0 that stands in the link."""
-    text = session.look(name, "0")
+    text = session.entry(name) or "0"
     value = int(text) if text.isascii() and text.isdigit() and len(text) < 11 and int(text) <= most else 0
     key = f"attribution.{name}"
     if state.get(key) != value:
         state[key] = value
     place.number_input(
-        label, 0, most, key=key, help=about, on_change=lambda: session.keep(name, str(state[key]) if state[key] else "")
+        label,
+        0,
+        most,
+        key=key,
+        help=about,
+        on_change=lambda: session.keep_entry(name, str(state[key]) if state[key] else None),
     )
     return value
 
@@ -76,13 +83,13 @@ def choose_target() -> Target:
     number = kept("class", "attribution.class", numbers[0], numbers)
     box[0].selectbox(
         "Explain", numbers, format_func=title, key="attribution.class",
-        on_change=lambda: session.keep("class", state["attribution.class"]),
+        on_change=lambda: session.keep_entry("class", state["attribution.class"] or None),
         help="The class whose score is explained: the top answers first, then all others. Type to search.",
     )  # fmt: skip
     minus = kept("minus", "attribution.minus", "", ["", *numbers])
     box[1].selectbox(
         "rather than", ["", *(n for n in numbers if n != number)], format_func=title, key="attribution.minus",
-        on_change=lambda: session.keep("minus", state["attribution.minus"]),
+        on_change=lambda: session.keep_entry("minus", state["attribution.minus"] or None),
         help="Another class: then the difference of the two scores is explained.",
     )  # fmt: skip
     name = session.operation()
@@ -91,7 +98,7 @@ def choose_target() -> Target:
     box[2].selectbox(
         "or a channel of the selected operation", ["", *map(str, range(channels))], key="attribution.channel",
         format_func=lambda text: f"{name}, channel {text}" if text else "none",
-        on_change=lambda: session.keep("channel", state["attribution.channel"]),
+        on_change=lambda: session.keep_entry("channel", state["attribution.channel"] or None),
         help="Neuron attribution: the mean of one channel takes the class's place. Select it on another page.",
     )  # fmt: skip
     if channel and name:
@@ -100,13 +107,13 @@ def choose_target() -> Target:
 
 
 def choose_methods() -> list[str]:
-    wanted = [name for name in session.look("methods", DEFAULT).split(".") if name in METHODS][:MOST_METHODS]
+    wanted = [name for name in (session.entry("methods") or DEFAULT).split(".") if name in METHODS][:MOST_METHODS]
     if state.get("attribution.methods") != wanted:
         state["attribution.methods"] = wanted
     st.multiselect(
         "Methods", list(METHODS), format_func=lambda name: METHODS[name].title, max_selections=MOST_METHODS,
         key="attribution.methods", placeholder="Choose one to six",
-        on_change=lambda: session.keep("methods", ".".join(state["attribution.methods"])),
+        on_change=lambda: session.keep_entry("methods", ".".join(state["attribution.methods"]) or None),
         help="All are Captum's implementations, side by side.",
     )  # fmt: skip
     return wanted
@@ -122,37 +129,37 @@ def choose_settings() -> Choices:
         kind = kept("baseline", "attribution.baseline", "mean", kinds)
         box[0].selectbox(
             "Baseline", kinds, format_func=baselines.TITLES.__getitem__, key="attribution.baseline",  # type: ignore[arg-type]
-            on_change=lambda: session.keep("baseline", state["attribution.baseline"]),
+            on_change=lambda: session.keep_entry("baseline", state["attribution.baseline"] or None),
             help="What stands for nothing there; what equals the baseline gets no attribution.",
         )  # fmt: skip
         other = None
         if kind == "image":
-            own = state.get("pictures", {})
+            own = session.visitor().pictures
             chosen = box[0].selectbox("The other image", [*own, *SAMPLES], index=len(own) + 1, key="attribution.other",
                                       format_func=lambda name: own[name].name if name in own else name)  # fmt: skip
             other = own[chosen] if chosen in own else sample(chosen)
         noise = kept("noise", "attribution.noise", "", list(NOISES))
         box[1].selectbox(
             "Smoothing", list(NOISES), format_func=NOISES.__getitem__, key="attribution.noise",
-            on_change=lambda: session.keep("noise", state["attribution.noise"]),
+            on_change=lambda: session.keep_entry("noise", state["attribution.noise"] or None),
             help="NoiseTunnel over the gradient methods: the mean, mean square or variance over 20 noisy copies.",
         )  # fmt: skip
         steps = kept("steps", "attribution.steps", "50", STEPS)
         box[2].selectbox(
             "Steps", STEPS, key="attribution.steps",
-            on_change=lambda: session.keep("steps", state["attribution.steps"]),
+            on_change=lambda: session.keep_entry("steps", state["attribution.steps"] or None),
             help="Of the path from baseline to image, for the integrated methods. More make the check's delta smaller.",
         )  # fmt: skip
         segments = kept("segments", "attribution.segments", "50", SEGMENTS)
         box[3].selectbox(
             "Superpixels", SEGMENTS, key="attribution.segments",
-            on_change=lambda: session.keep("segments", state["attribution.segments"]),
+            on_change=lambda: session.keep_entry("segments", state["attribution.segments"] or None),
             help="Of Feature Ablation, LIME and Kernel SHAP: regions of similar colour (SLIC).",
         )  # fmt: skip
         relu = kept("relu", "attribution.relu", "on", ["on", "off"])
         box[0].segmented_control(
             "Grad-CAM's ReLU", ["on", "off"], key="attribution.relu", required=True,
-            on_change=lambda: session.keep("relu", state["attribution.relu"]),
+            on_change=lambda: session.keep_entry("relu", state["attribution.relu"] or None),
             help="On: only what speaks for the class, as in the paper. Off: also what speaks against it.",
         )  # fmt: skip
         samples = whole(
@@ -164,7 +171,7 @@ def choose_settings() -> Choices:
                 state["attribution.operation"] = operation
             box[3].selectbox(
                 "Operation", spatial, key="attribution.operation",
-                on_change=lambda: session.look_at(state["attribution.operation"]),
+                on_change=lambda: session.select_operation(state["attribution.operation"]),
                 help="What Grad-CAM, Layer Conductance and Internal Influence look at. Type to search.",
             )  # fmt: skip
     return Choices(kind, other, operation, relu == "on", int(steps), samples, int(segments), noise, seed)  # type: ignore[arg-type]
@@ -233,7 +240,7 @@ def show_map(subject: Subject, method: str, found: Attribution, reach: float | N
         cut = clipped(flat)
         scale, share = reach or cut.reach, cut.share
         painted = paint(flat, scale, found.signed)
-        seen = analysis.seen(subject.picture, subject.config, subject.used)
+        seen = forwards.seen(subject.picture, subject.config, subject.used)
         picture = mosaic.overlay(seen, painted, state.get("attribution.opacity", 0.8))
     st.image(mosaic.data_url(picture), width="stretch")
     st.plotly_chart(charts.colour_scale(scale or 1.0, found.signed), key=f"scale.{subject.title}.{method}", config=BARE)
@@ -283,7 +290,10 @@ def check_completeness(subject: Subject, method: str, found: Attribution) -> Non
     more = next((step for step in STEPS if int(step) > choices.steps), "")
     if more and method in ("integrated_gradients", "layer_conductance"):
         st.button(
-            f"More steps: {more}", key=f"more.{subject.title}.{method}", on_click=session.keep, args=("steps", more)
+            f"More steps: {more}",
+            key=f"more.{subject.title}.{method}",
+            on_click=session.keep_entry,
+            args=("steps", more),
         )
 
 
@@ -354,7 +364,7 @@ def truth() -> None:
         place.empty()
     image = attributions.prepared(here, network)
     settings = attributions.settings_of(here, image, method, choices)
-    blurred = baselines.baseline("blurred", image, networks.preparation(config, used))
+    blurred = baselines.baseline("blurred", image, built.preparation(config, used))
 
     def check() -> tuple[Any, ...]:
         deleted = with_progress(
@@ -419,12 +429,12 @@ st.title("Attribution")
 left, middle, right = st.columns([3, 2, 4], gap="medium")
 with left:
     picture = pictures.chosen_picture()
-network, used = networks.current()
+network, used = built.current()
 here = Subject("this network", config, used, picture)
-glance = analysis.forward(network, config, used, picture, ())
+glance = forwards.forward(network, config, used, picture, ())
 glances = {here.title: glance}
 with middle:
-    seen = analysis.seen(picture, config, used)
+    seen = forwards.seen(picture, config, used)
     st.image(
         mosaic.data_url(seen),
         caption=f"What the network gets, {config.input_size}×{config.input_size}",
@@ -469,9 +479,9 @@ if across:
         one = contenders.find(key, config)
         if one:
             fresh = weights.fresh(0)
-            its = networks.fresh(one.config)
+            its = built.fresh(one.config)
             subject = Subject(one.title, one.config, fresh, picture)
-            glances[one.title] = analysis.forward(its, one.config, fresh, picture, ())
+            glances[one.title] = forwards.forward(its, one.config, fresh, picture, ())
             rows.append((subject, its))
 if methods:
     grid(rows)

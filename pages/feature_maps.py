@@ -5,7 +5,9 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from controls import analysis, networks, pictures, session
+from controls import session
+from controls.panels import picture as pictures
+from controls.services import built, forwards
 from controls.text import number, shape
 from explorer.analyses import activations
 from explorer.analyses.activations import Maps
@@ -69,7 +71,7 @@ def choose_operation() -> str:
         [op.name for op in plan.ops[1:]],
         format_func=lambda name: f"{name}  ({plan[name].kind}, {shape(plan[name].shape)})",
         key="operation.box",
-        on_change=lambda: session.look_at(state["operation.box"]),
+        on_change=lambda: session.select_operation(state["operation.box"]),
         help="Any operation, in the order in which they run. Type to search.",
     )
     return name
@@ -122,7 +124,7 @@ def one_operation(name: str, maps: Maps, used: weights.Weights) -> None:
 
 def passes(first_name: str, second_name: str) -> None:
     """A layer's channels after the first pass, after the second, and what the second changed."""
-    kept = analysis.forward(network, config, used, picture, (first_name, second_name)).maps
+    kept = forwards.forward(network, config, used, picture, (first_name, second_name)).maps
     three, reach = activations.refinement(kept[first_name], kept[second_name], mosaic.MOST_TILES)
     titles = ("After the first pass", "After the second pass", "What the second changed")
     for column, title, maps in zip(st.columns(3), titles, three, strict=True):
@@ -135,10 +137,10 @@ st.title("Feature maps")
 left, middle, right = st.columns([3, 2, 4], gap="medium")
 with left:
     picture = pictures.chosen_picture()
-network, used = networks.current()
-view = analysis.seen(picture, config, used)
+network, used = built.current()
+view = forwards.seen(picture, config, used)
 ends = activations.stage_ends(plan)
-glance = analysis.forward(network, config, used, picture, tuple(op.name for op in ends.values()))
+glance = forwards.forward(network, config, used, picture, tuple(op.name for op in ends.values()))
 with middle:
     caption = f"What the network gets, {config.input_size}×{config.input_size}"
     st.image(mosaic.data_url(view), caption=caption, width="stretch")
@@ -148,7 +150,7 @@ first_glance(glance.maps)
 st.subheader("One operation")
 name = choose_operation()
 if name not in glance.maps:
-    glance = analysis.forward(network, config, used, picture, (name,))
+    glance = forwards.forward(network, config, used, picture, (name,))
 one_operation(name, glance.maps[name], used)
 if pairs := {
     f"{second.stage}, layer {second.block.split()[-1]}": (first.name, second.name)

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from controls import gradient_runs, session
-from controls.comparison import choose_contenders
 from controls.gradient_runs import Settings
+from controls.panels.contenders import choose_contenders
 from explorer.analyses import flow_reading, gradients, paths
 from explorer.analyses.flow_reading import Gradient, Quantity, Reading
 from explorer.analyses.gradients import Flow
@@ -41,7 +41,7 @@ def _classic(origin: str, others: tuple[str, ...]) -> None:
 
 
 def choose_settings() -> Settings:
-    own = state.get("pictures", {})
+    own = session.visitor().pictures
     sources = ["noise", "sample photographs", *(["your pictures"] if own else [])]
     box = st.columns([3, 3, 2, 2, 2])
     source = box[0].selectbox(
@@ -95,13 +95,13 @@ def run_missing(networks: list[Contender], settings: Settings) -> None:
 def draw(found: dict[str, Flow], quantity: Quantity, y_title: str, key: str, log: bool = True) -> None:
     """A chart; a click on a point of this network selects the operation everywhere."""
     # a new key after each click: the selection belongs to the figure that was clicked
-    key = f"{key}.{state.setdefault('clicks', 0)}"
+    key = f"{key}.{session.visitor().clicks}"
 
     def clicked() -> None:
         found = state[key]["selection"]["points"]
         if found and "customdata" in found[0] and found[0]["customdata"][0] in session.current_plan():
-            state.clicks += 1
-            session.look_at(found[0]["customdata"][0])
+            session.visitor().clicks += 1
+            session.select_operation(found[0]["customdata"][0])
 
     side_by_side = flow_reading.lines(found, quantity, points)
     x_title = f"{side_by_side.points}, from the input" + ("" if side_by_side.counted else " (0) to the classifier (1)")

@@ -259,7 +259,7 @@ def test_a_link_opens_the_same_network_on_every_page(page):
     assert config(app) == PRESETS["densenet40_12_cifar"].replace(growth_rate=8, blocks=(2, 3, 4), dropout=0.2)
     assert app.slider(key="densenet.growth_rate").value == 8
     assert app.number_input(key="weights.seed").value == 3
-    assert app.session_state.operation == "features.denseblock1.denselayer2.concat"
+    assert app.session_state.visitor.operation == "features.denseblock1.denselayer2.concat"
     assert app.query_params == LINK | {"op": "features.denseblock1.denselayer2.concat", "seed": "3"}
     assert messages(app) == []
 

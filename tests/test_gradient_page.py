@@ -56,7 +56,7 @@ def test_a_classical_comparison_is_one_click():
     (button,) = (one for one in app.button if one.label == "Four ways to join layers")
     button.click().run()
     app = fine(app)
-    assert app.session_state["choice"].config == PRESETS["resnet56_cifar"]
+    assert app.session_state["visitor"].choice.config == PRESETS["resnet56_cifar"]
     assert [line.split("**")[1].split(" (")[0] for line in verdicts(app)][1:] == [
         "Plain-56",
         "DenseNet-40, k=12",

@@ -72,7 +72,7 @@ def exact(app: AppTest, label: str) -> int:
 
 def config(app: AppTest) -> Any:
     """The session's network."""
-    return app.session_state.choice.config
+    return app.session_state.visitor.choice.config
 
 
 def chart(app: AppTest, key: str) -> Any:

@@ -7,7 +7,8 @@ import pandas as pd
 import streamlit as st
 from torch.fx import GraphModule
 
-from controls import networks, session
+from controls import session
+from controls.services import built
 from explorer.counting import costs
 from explorer.families import Config
 from explorer.running.export import EXPORTS
@@ -53,7 +54,7 @@ def downloads(name: str) -> None:
         help="safetensors: the weights alone. The other two: a program that runs without this explorer.",
     )
     if form:
-        network, used = networks.current()
+        network, used = built.current()
         data = _exported(config, used, form, network)
         st.download_button(f"{name}.{form}, {used.label}", data, f"{name}.{form}", icon=":material/download:")
 

@@ -10,15 +10,13 @@ from explorer.families import PRESETS, TITLES, Config, family_of, plan
 from explorer.plots import network
 from explorer.plots.network import Colouring
 
-state = st.session_state
-
 LEVELS = {"Stages": "stage", "Blocks": "block", "Operations": "operation"}
 
 
 def network_drawing() -> None:
     """The whole network as one figure; a click opens, closes, or selects an operation."""
     origin, config = session.choice()
-    state.setdefault("level.drawn", "Blocks")
+    session.begin("level.drawn", "Blocks")
     box = st.columns([5, 3, 2, 2])
     box[0].segmented_control(
         "Open to",
@@ -57,7 +55,7 @@ def _draw(
         drawing.differences(here, plan(other)) if other else (),
     )
     # a new key after each click: the selection belongs to the figure that was clicked
-    key = f"drawing.{which}.{state.setdefault('clicks', 0)}"
+    key = f"drawing.{which}.{session.visitor().clicks}"
     st.plotly_chart(
         figure,
         key=key,
@@ -74,23 +72,22 @@ def _draw(
 
 def _opened() -> frozenset[str]:
     """What the level opens; with no level chosen, what clicks have opened."""
-    level = state["level.drawn"]
+    level = session.entered("level.drawn")
     if level:
-        state.opened = drawing.opened_to(session.current_plan(), LEVELS[level])
-    found: frozenset[str] = state.opened
-    return found
+        session.visitor().opened = drawing.opened_to(session.current_plan(), LEVELS[level])
+    return session.visitor().opened
 
 
 def _clicked(key: str) -> None:
     """Open what is closed, close what is open, select an operation."""
-    points = state[key]["selection"]["points"]
+    points = session.entered(key)["selection"]["points"]
     if not points or "customdata" not in points[0]:
         return
-    state.clicks += 1
+    session.visitor().clicks += 1
     identity: str = points[0]["customdata"]
     here = session.current_plan()
     if identity in here:
-        session.look_at(identity)
+        session.select_operation(identity)
         return
-    state.opened = state.opened ^ {identity}
-    state["level.drawn"] = None
+    session.visitor().opened ^= {identity}
+    session.show("level.drawn", None)

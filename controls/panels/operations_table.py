@@ -52,5 +52,5 @@ def operations_table(plan: Plan) -> None:
         key=f"rows.{level}",
     )
     if single and (picked := event.selection.rows) and picked[0] < len(rows):
-        session.look_at(rows.iloc[picked[0]]["name"])
+        session.select_operation(rows.iloc[picked[0]]["name"])
         session.write_link()

@@ -2,14 +2,13 @@
 
 import streamlit as st
 
-from controls import networks, session
+from controls import session
+from controls.services import built
 from explorer.running import weights
 from explorer.running.network import blank
 from explorer.running.weights import WeightsError
 
 MOST_CHECKPOINT = 600  # MB
-
-state = st.session_state
 
 
 def weights_form() -> None:
@@ -21,8 +20,8 @@ def weights_form() -> None:
     if here not in options:  # the network is no longer the one that these weights are for
         session.use(weights.fresh(0))
         here = "fresh"
-    if state.get("weights.source") != "uploaded":  # there a file may still be awaited
-        state["weights.source"] = here
+    if session.entered("weights.source") != "uploaded":  # there a file may still be awaited
+        session.show("weights.source", here)
     titles = {"fresh": "Fresh (untrained)", "uploaded": "A checkpoint of your own"}
     picked = st.selectbox(
         "Weights",
@@ -33,13 +32,13 @@ def weights_form() -> None:
         help="Fresh weights show what the architecture does by itself; trained ones what it has learned.",
     )
     if picked == "fresh":
-        state["weights.seed"] = int(chosen.identity) if chosen.source == "fresh" else 0
+        session.show("weights.seed", int(chosen.identity) if chosen.source == "fresh" else 0)
         st.number_input(
             "Seed",
             0,
             session.MOST_SEED,
             key="weights.seed",
-            on_change=lambda: session.use(weights.fresh(state["weights.seed"])),
+            on_change=lambda: session.use(weights.fresh(session.entered("weights.seed"))),
             help="The same seed gives the same weights, on every machine.",
         )
     elif picked == "uploaded":
@@ -47,10 +46,10 @@ def weights_form() -> None:
 
 
 def _pick(offered: dict[str, weights.Weights]) -> None:
-    picked = state["weights.source"]
+    picked = session.entered("weights.source")
     if picked == "uploaded":
-        if "checkpoint" in state:
-            session.use(weights.uploaded(*state.checkpoint))
+        if checkpoint := session.visitor().checkpoint:
+            session.use(weights.uploaded(*checkpoint))
     else:
         session.use(offered.get(picked) or weights.fresh(0))
 
@@ -72,7 +71,7 @@ def _upload() -> None:
         with st.spinner("Checking the file ..."):
             weights.read_checkpoint(data, file.name, blank(session.current_plan()).state_dict())
     except WeightsError as error:
-        networks.tell(error)
+        built.tell(error)
     else:
-        state.checkpoint = data, file.name
+        session.visitor().checkpoint = data, file.name
         session.use(candidate)

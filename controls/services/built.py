@@ -17,7 +17,6 @@ from explorer.running.weights import Weights, WeightsError
 
 MOST_NETWORKS = 4  # kept at once, for all visitors together
 
-state = st.session_state
 StateDict = Mapping[str, Tensor]
 
 
@@ -65,7 +64,7 @@ def _values(config: Config, wanted: Weights) -> StateDict | None:
         return None
     expected = blank(plan(config)).state_dict()
     if wanted.source == "uploaded":
-        data, name = state.checkpoint
+        data, name = session.visitor().checkpoint
         return weights.read_checkpoint(data, name, expected)
     bar = st.progress(0.0, f"Downloading {wanted.name} ...")
     try:

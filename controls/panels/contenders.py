@@ -6,23 +6,20 @@ from controls import session
 from explorer.counting import comparisons as contenders
 from explorer.families import PRESETS, TITLES
 
-state = st.session_state
-
 
 def choose_contenders(most: int = contenders.MOST) -> tuple[str, ...]:
     """A control for the keys of the networks, and the first `most` of them."""
     config, here = session.config(), session.against()
     siblings, near = contenders.siblings(config), contenders.counterparts(config)
     options = [*siblings, *near, *(name for name in PRESETS if name not in near)]
-    if state.get("against.box") != list(here):
-        state["against.box"] = list(here)
+    session.show("against.box", list(here))
     st.multiselect(
         "Compare with",
         options,
         format_func=lambda key: siblings[key].title if key in siblings else TITLES[key],
         max_selections=contenders.MOST,
         key="against.box",
-        on_change=lambda: session.compare(tuple(state["against.box"])),
+        on_change=lambda: session.compare(tuple(session.entered("against.box"))),
         help="First this network with one choice made otherwise, then other families' networks of about the same "
         "parameters or depth, then all published ones. All get the same images and classes.",
     )

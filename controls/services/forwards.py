@@ -8,7 +8,8 @@ import streamlit as st
 from numpy.typing import NDArray
 from torch.fx import GraphModule
 
-from controls import networks, session
+from controls import session
+from controls.services import built
 from explorer.analyses import activations
 from explorer.analyses.activations import Maps
 from explorer.counting.memory import BYTES, forward_bytes
@@ -27,13 +28,13 @@ class Forward(NamedTuple):
 
 def seen(picture: Picture, config: Config, weights: Weights) -> NDArray[np.uint8]:
     """The picture that the network really gets, (H, W, 3) or (H, W, 1)."""
-    return as_seen(picture, networks.preparation(config, weights))
+    return as_seen(picture, built.preparation(config, weights))
 
 
 def forward(
     network: GraphModule, config: Config, weights: Weights, picture: Picture, names: tuple[str, ...]
 ) -> Forward:
-    """The outputs of the named operations for a picture. The network must be `networks.current()`'s."""
+    """The outputs of the named operations for a picture. The network must be `built.current()`'s."""
     return _forward(config, weights, session.device(), picture.digest, names, network, picture)
 
 
@@ -47,10 +48,10 @@ def _forward(
     _network: GraphModule,
     _picture: Picture,
 ) -> Forward:
-    preparation = networks.preparation(config, weights)
+    preparation = built.preparation(config, weights)
     images = to_tensor([as_seen(_picture, preparation)], preparation).to(device)
     network_plan = plan(config)
     needed = forward_bytes(network_plan) + BYTES * sum(network_plan[name].size for name in names)
     began = time.perf_counter()
-    logits, maps = networks.within(config, 1, needed, lambda: activations.forward(_network, images, names))
+    logits, maps = built.within(config, 1, needed, lambda: activations.forward(_network, images, names))
     return Forward(logits[0], maps, time.perf_counter() - began)

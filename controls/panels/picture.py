@@ -1,0 +1,69 @@
+"""Which picture goes through the network: one of the samples, or the visitor's own."""
+
+import streamlit as st
+
+from controls import session
+from controls.text import plain
+from explorer.pictures.reading import Picture, PictureError, read_picture
+from explorer.pictures.samples import SAMPLES, sample
+
+MOST_PICTURES = 12  # of one visitor's own that are kept
+
+
+def names() -> list[str]:
+    """Of the pictures that there are: digests of the visitor's own, then the samples."""
+    return [*session.visitor().pictures, *SAMPLES]
+
+
+def title(name: str) -> str:
+    own = session.visitor().pictures
+    return own[name].name if name in own else name
+
+
+def named(name: str) -> Picture:
+    """The picture of one of these names."""
+    own = session.visitor().pictures
+    return own[name] if name in own else sample(name)
+
+
+def chosen_picture() -> Picture:
+    """Controls for the picture, and the picture."""
+    options = names()
+    if session.entered("picture") not in options:
+        session.show("picture", options[0])
+    name = st.selectbox(
+        "Picture",
+        options,
+        format_func=title,
+        key="picture",
+        persist_state="session",
+        help="A sample photograph from scikit-image, or one of your own.",
+    )
+    st.file_uploader(
+        "Your own pictures",
+        type=["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif"],
+        accept_multiple_files=True,
+        key="uploads",
+        on_change=_take,
+        help="They stay in this session's memory and are gone when it ends.",
+    )
+    refused = session.visitor().refused_pictures
+    while refused:
+        st.error(plain(refused.pop(0)))
+    return named(name)
+
+
+def _take() -> None:
+    """Read what was uploaded; the visitor is told which files cannot be read, and the others are kept."""
+    own = session.visitor().pictures
+    for file in session.entered("uploads") or []:
+        try:
+            picture = read_picture(file.getvalue(), file.name)
+        except PictureError as error:
+            session.visitor().refused_pictures.append(str(error))
+        else:
+            if picture.digest not in own:
+                own[picture.digest] = picture
+                session.show("picture", picture.digest)
+    while len(own) > MOST_PICTURES:
+        del own[next(iter(own))]

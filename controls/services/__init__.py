@@ -1,0 +1,1 @@
+"""What pages ask the library for, run once and remembered: built networks, forward passes, gradient flows."""

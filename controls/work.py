@@ -1,0 +1,181 @@
+"""Long work: announced by an estimate, shown while it goes on, stopped by a button, remembered by its key.
+
+    task = Task("Saliency", macs, partial(explain, subject, target, "saliency"))
+    found = work.result("Explain", task)                # its result; None while there is none
+
+    for outcome in work.results("Explain", tasks):      # side by side
+        if outcome.done:
+            draw(outcome.value)
+        else:
+            outcome.say()                               # why it is refused, if it is
+
+`explain(subject, target, method, progress)` is a function of a module whose arguments are all that it reads: hashable
+values, which with its name are the key, and at last `progress(done, total)`, which it calls now and then and which may
+end it by raising. It calls nothing of Streamlit and draws nothing. So where it runs is this module's matter alone:
+today in the visitor's own thread of the server.
+
+What takes longer than `MOST_UNASKED` seconds waits for a click on a button that says how long it may take, and so
+does what was stopped: a link alone never keeps the server busy.
+"""
+
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from controls import session
+from controls.panel import say_refusal
+from controls.text import duration, plain
+from explorer.counting.budget import BudgetError
+from explorer.errors import ExplorerError
+from explorer.running import devices
+
+MOST_UNASKED = 4.0  # seconds that are spent without a click
+MOST_REMEMBERED = 96  # results of one visitor; a map of 224x224 pixels is 0.6 MB
+TELLING = 0.5  # seconds of work that say something about the machine's speed
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+
+_speeds: dict[str, float] = {}  # device -> multiply-accumulates a second, of the work that was last done there
+
+
+@dataclass(frozen=True)
+class Task(Generic[T]):
+    """`title` stands beside the progress; `macs` are multiply-accumulates, a backward pass being two forward passes."""
+
+    title: str
+    macs: float
+    run: partial[T]
+
+    @property
+    def key(self) -> Hashable:
+        """All that the work reads. Raises TypeError for a function that could read more than its arguments."""
+        name = self.run.func.__qualname__
+        if "<" in name:
+            raise TypeError(f"{name} reads what is around it, which would not be in its key: use a module's function")
+        return self.run.func.__module__, name, self.run.args, tuple(sorted(self.run.keywords.items()))
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What became of a task: it is done and has a value, or it is refused with a sentence, or it waits for a click."""
+
+    found: tuple[T, ...] = ()
+    refusal: str = ""
+
+    @property
+    def done(self) -> bool:
+        return bool(self.found)
+
+    @property
+    def value(self) -> T:
+        """Of a task that is done."""
+        return self.found[0]
+
+    def say(self) -> None:
+        """Why it is refused, if it is: one part of what was asked for, so not in red."""
+        if self.refusal:
+            st.info(plain(self.refusal), icon=":material/block:")
+
+
+def result(label: str, task: Task[T], asks: bool = False) -> T | None:
+    """One task's result; None where it waits for a click, or is refused, which is said."""
+    (outcome,) = results(label, [task], asks)
+    if outcome.refusal:
+        say_refusal(outcome.refusal)
+    return outcome.value if outcome.done else None
+
+
+def results(label: str, tasks: Sequence[Task[T]], asks: bool = False) -> list[Outcome[T]]:
+    """What became of each task. Runs those that are not remembered, one after the other.
+
+    `label` is the button's, and unique on the page; with `asks` there is always a button first.
+    """
+    known = session.visitor()
+    found = {task.key: known.results[task.key] for task in tasks if task.key in known.results}
+    for key in found:
+        known.results.move_to_end(key)
+    missing = {task.key: task for task in tasks if task.key not in found}
+    if missing and _may_start(label, missing, asks):
+        found |= _carry_out(label, missing)
+    return [cast(Outcome[T], found.get(task.key, Outcome())) for task in tasks]
+
+
+def estimate(macs: float) -> float:
+    """Seconds on the visitor's device, by the work done there before; at first by a convolution."""
+    device = session.device()
+    return macs / (_speeds.get(device) or devices.macs_per_second(device))
+
+
+def _may_start(label: str, missing: dict[Hashable, Task[T]], asks: bool) -> bool:
+    """Whether to start at once; else a button, and whether it was clicked."""
+    known, keys = session.visitor(), frozenset(missing)
+    # what was agreed to goes on where a control interrupted it, and so does what was refused for lack of memory
+    unasked = keys - known.agreed.get(label, frozenset())
+    seconds = estimate(sum(missing[key].macs for key in unasked))
+    if not (known.stopped.get(label, frozenset()) & keys) and not (unasked and (asks or seconds > MOST_UNASKED)):
+        return True
+    seconds = estimate(sum(task.macs for task in missing.values()))
+    place = st.empty()
+    if not place.button(f"{label} ({duration(seconds)})", key=f"work.{label}", icon=":material/play_arrow:"):
+        return False
+    place.empty()
+    known.agreed[label] = keys
+    known.stopped.pop(label, None)
+    return True
+
+
+def _stop(label: str, keys: frozenset[Hashable]) -> None:
+    session.visitor().stopped[label] = keys
+    session.visitor().agreed.pop(label, None)
+
+
+def _carry_out(label: str, missing: dict[Hashable, Task[T]]) -> dict[Hashable, Outcome[T]]:
+    """Runs tasks with a bar and a Stop button. A click on that, or on any control, ends it at the next progress."""
+    found: dict[Hashable, Outcome[T]] = {}
+    total, before = sum(task.macs for task in missing.values()) or 1.0, 0.0
+    place = st.empty()
+    with place.container(horizontal=True, vertical_alignment="center"):
+        bar = st.progress(0.0, f"{label} ...")
+        st.button(
+            "Stop", key=f"work.{label}.stop", icon=":material/stop:", on_click=_stop, args=(label, frozenset(missing))
+        )
+    for key, task in missing.items():
+        try:
+            found[key] = Outcome((_timed(task, partial(_show, bar, task, before / total, task.macs / total)),))
+        except BudgetError as error:  # of the moment: not remembered
+            found[key] = Outcome(refusal=str(error))
+            continue
+        except ExplorerError as error:
+            found[key] = Outcome(refusal=str(error))
+        _remember(key, found[key])
+        before += task.macs
+    place.empty()
+    return found
+
+
+def _show(bar: DeltaGenerator, task: Task[Any], before: float, share: float, done: int, total: int) -> None:
+    bar.progress(min(1.0, before + share * done / max(1, total)), f"{task.title}, {done} of {total}")
+
+
+def _timed(task: Task[T], progress: Progress) -> T:
+    began = time.perf_counter()
+    value = task.run(progress)
+    seconds = time.perf_counter() - began
+    if seconds > TELLING and task.macs:
+        device, speed = session.device(), task.macs / seconds
+        _speeds[device] = (_speeds.get(device, speed) * speed) ** 0.5
+    return value
+
+
+def _remember(key: Hashable, outcome: Outcome[Any]) -> None:
+    """The bounded store: what was asked for longest ago goes first."""
+    kept = session.visitor().results
+    kept[key] = outcome
+    while len(kept) > MOST_REMEMBERED:
+        kept.popitem(last=False)
