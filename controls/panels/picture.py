@@ -10,14 +10,10 @@ from explorer.pictures.samples import SAMPLES, sample
 MOST_PICTURES = 12  # of one visitor's own that are kept
 
 
-def names() -> list[str]:
-    """Of the pictures that there are: digests of the visitor's own, then the samples."""
-    return [*session.visitor().pictures, *SAMPLES]
-
-
-def title(name: str) -> str:
+def titles() -> dict[str, str]:
+    """Of the pictures that there are, by name: the visitor's own, whose names are digests, then the samples."""
     own = session.visitor().pictures
-    return own[name].name if name in own else name
+    return {name: picture.name for name, picture in own.items()} | {name: name for name in SAMPLES}
 
 
 def named(name: str) -> Picture:
@@ -28,13 +24,13 @@ def named(name: str) -> Picture:
 
 def chosen_picture() -> Picture:
     """Controls for the picture, and the picture."""
-    options = names()
-    if session.entered("picture") not in options:
-        session.show("picture", options[0])
+    title_of = titles()
+    if session.entered("picture") not in title_of:
+        session.show("picture", next(iter(title_of)))
     name = st.selectbox(
         "Picture",
-        options,
-        format_func=title,
+        list(title_of),
+        format_func=title_of.__getitem__,
         key="picture",
         persist_state="session",
         help="A sample photograph from scikit-image, or one of your own.",
