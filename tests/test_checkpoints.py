@@ -234,12 +234,12 @@ MEASURE = """
         data = Path(path).read_bytes()
         need = torch.load(Path(path).with_name("need.pt"), weights_only=True)
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
-        before, start, outcome = peak(), time.perf_counter(), "read"
+        before, start, outcome = peak(), time.process_time(), "read"
         try:
             read_checkpoint(data, "m.pt", need)
         except WeightsError:
             outcome = "refused"
-        print(outcome, peak() - before, time.perf_counter() - start)
+        print(outcome, peak() - before, time.process_time() - start)
 """
 GOOD = {f"layer{i}.weight": torch.ones(1_000_000) for i in range(6)}  # 23 MiB
 
@@ -256,7 +256,7 @@ def put(folder: Path, need: Expected, files: Iterable[bytes]) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, float, float]]:
-    """(outcome, growth of peak memory in MiB, seconds) of reading each file, in a process that dies for it.
+    """(outcome, growth of peak memory in MiB, processor's seconds) of reading each file, in a process that dies for it.
 
     The peak is VmHWM, which can be reset; ru_maxrss begins with the parent's and would hide everything.
     """

@@ -213,7 +213,7 @@ def search(
     options = [_options(by_name[name], config) for name in names]
     combinations = math.prod(len(values) for values in options)
     began, tried, found = time.perf_counter(), 0, []
-    for values in _shuffled(options, combinations):
+    for values in shuffled(options, combinations):
         if time.perf_counter() - began > seconds:
             break
         tried += 1
@@ -247,7 +247,7 @@ def _options(knob: Knob, config: Config) -> list[Any]:
     return [value if knob.kind == "real" else round(value) for value in values]
 
 
-def _shuffled(options: list[list[Any]], combinations: int) -> Iterator[tuple[Any, ...]]:
+def shuffled(options: list[list[Any]], combinations: int) -> Iterator[tuple[Any, ...]]:
     """Every combination once, in an order that mixes them all; the same order each time."""
     # steps of a stride that shares no factor with the count visit every number once, and nothing is stored
     stride = int(combinations * 0.6180339887) | 1
