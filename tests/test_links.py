@@ -74,11 +74,15 @@ def test_only_what_differs_is_written():
 
 def others(knob: Knob, value: Any) -> tuple[Any, ...]:
     """Values unlike this one, to the ends of what the knob allows."""
-    candidates = {
-        "choice": knob.choices,
-        "switch": (not value,),
-        "list": () if knob.kind != "list" else ((*value[:-1], value[-1] + 1), value[:-1]),
-    }.get(knob.kind, (knob.most, knob.least, value + knob.step))
+    match knob.kind:
+        case "choice":
+            candidates = knob.choices
+        case "switch":
+            candidates = (True, False)
+        case "list":
+            candidates = ((*value[:-1], value[-1] + 1), value[:-1])
+        case _:
+            candidates = (knob.most, knob.least, value + knob.step)
     return tuple(candidate for candidate in candidates if candidate != value)
 
 
