@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from explorer.analyses.activations import Channels
 from explorer.counting.costs import Row
-from explorer.plots.colours import SIGNED
+from explorer.plots.colours import INVISIBLE, colorscale
 from explorer.plots.mosaic import Mosaic, data_url
 
 BINS = 40  # of a histogram
@@ -23,27 +23,25 @@ def stage_bars(rows: Sequence[Row], colour: str) -> go.Figure:
         ("MACs", [row.macs for row in rows], "%{y}: %{x:,} MACs"),
         ("Activation memory (MB)", [row.activation_bytes / 1e6 for row in rows], "%{y}: %{x:.2f} MB"),
     )
-    figure = make_subplots(
-        rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=[title for title, *_ in columns]
-    )
-    for i, (_, values, hover) in enumerate(columns, start=1):
+    titles = [title for title, *_ in columns]
+    figure = make_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles)
+    for column, (_, values, hover) in enumerate(columns, start=1):
         total = sum(values) or 1
-        figure.add_trace(
-            go.Bar(
-                y=names,
-                x=values,
-                orientation="h",
-                marker_color=colour,
-                text=[f"{value / total:.0%}" if value / total >= 0.005 else "" for value in values],
-                textposition="outside",
-                cliponaxis=False,
-                hovertemplate=hover + "<extra></extra>",
-                showlegend=False,
-            ),
+        figure.add_bar(
+            x=values,
+            y=names,
+            orientation="h",
+            marker_color=colour,
+            text=[f"{value / total:.0%}" if value / total >= 0.005 else "" for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate=hover + "<extra></extra>",
+            showlegend=False,
             row=1,
-            col=i,
+            col=column,
         )
-        figure.update_xaxes(range=[0, 1.18 * (max(values) or 1)], col=i)  # room for the share behind the longest bar
+        # with room for the share behind the longest bar
+        figure.update_xaxes(range=[0, 1.18 * (max(values) or 1)], col=column)
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(nticks=5, tickformat="~s")
     figure.update_layout(height=70 + 26 * len(rows), margin={"l": 0, "r": 8, "t": 30, "b": 20}, bargap=0.25)
@@ -58,31 +56,31 @@ def clickable(mosaic: Mosaic, labels: Sequence[str], numbers: Sequence[int], wid
     """
     h, w, _ = mosaic.picture.shape
     th, tw = mosaic.tile
-    places = [(i // mosaic.columns, i % mosaic.columns) for i in range(len(numbers))]
-    figure = go.Figure(
-        go.Scatter(
-            x=[column * (tw + 1) + 1 + tw / 2 for _, column in places],
-            y=[row * (th + 1) + 1 + th / 2 for row, _ in places],
-            customdata=list(numbers),
-            text=list(labels),
-            mode="markers",
-            marker={"symbol": "square", "size": max(6, min(tw, th) * 0.8), "color": "rgba(0,0,0,0)"},
-            hovertemplate="%{text}<extra></extra>",
-            # plotly dims what is not selected, and here that would be an outline on every tile
-            selected={"marker": {"color": "rgba(0,0,0,0)"}},
-            unselected={"marker": {"color": "rgba(0,0,0,0)", "opacity": 0}},
-        )
+    places = [divmod(i, mosaic.columns) for i in range(len(numbers))]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[column * (tw + 1) + 1 + tw / 2 for _, column in places],
+        y=[row * (th + 1) + 1 + th / 2 for row, _ in places],
+        customdata=list(numbers),
+        text=list(labels),
+        mode="markers",
+        marker={"symbol": "square", "size": max(6, min(tw, th) * 0.8), "color": INVISIBLE},
+        hovertemplate="%{text}<extra></extra>",
+        # plotly dims what is not selected, which would draw an outline on every tile
+        selected={"marker": {"color": INVISIBLE}},
+        unselected={"marker": {"color": INVISIBLE, "opacity": 0}},
     )
-    figure.add_layout_image(
-        source=data_url(mosaic.picture),
-        x=0, y=0, sizex=w, sizey=h, xref="x", yref="y", sizing="stretch", layer="below",
-    )  # fmt: skip
+    picture = {"source": data_url(mosaic.picture), "sizing": "stretch", "layer": "below"}
+    figure.add_layout_image(picture, x=0, y=0, sizex=w, sizey=h, xref="x", yref="y")
     figure.update_xaxes(visible=False, range=[0, w], constrain="domain", constraintoward="left")
     figure.update_yaxes(visible=False, range=[h, 0], scaleanchor="x", constrain="domain", constraintoward="top")
     figure.update_layout(
-        height=max(60, round(width * h / w)), margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        dragmode=False, hovermode="closest", plot_bgcolor="rgba(0,0,0,0)",
-    )  # fmt: skip
+        height=max(60, round(width * h / w)),
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        dragmode=False,
+        hovermode="closest",
+        plot_bgcolor=INVISIBLE,
+    )
     return figure
 
 
@@ -96,17 +94,11 @@ def channel_labels(stats: Channels, numbers: NDArray[np.intp]) -> list[str]:
 
 def colour_scale(reach: float, signed: bool) -> go.Figure:
     """The bar that says which number has which colour."""
-    anchors = SIGNED if signed else SIGNED[4:]
     low = -reach if signed else 0.0
     steps = np.linspace(low, reach, 200)
-    figure = go.Figure(
-        go.Heatmap(
-            x=steps,
-            z=[steps],
-            colorscale=[[i / (len(anchors) - 1), c] for i, c in enumerate(anchors)],
-            showscale=False,
-            hovertemplate="%{x:.3g}<extra></extra>",
-        )
+    figure = go.Figure()
+    figure.add_heatmap(
+        x=steps, z=[steps], colorscale=colorscale(signed), showscale=False, hovertemplate="%{x:.3g}<extra></extra>"
     )
     ticks = [low, low / 2, 0, reach / 2, reach] if signed else [0, reach / 4, reach / 2, 3 * reach / 4, reach]
     figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:.3g}" for tick in ticks])
@@ -118,7 +110,7 @@ def colour_scale(reach: float, signed: bool) -> go.Figure:
 def histogram(values: NDArray[np.floating], colour: str) -> go.Figure:
     """How often a channel has which value; the bars at exact zero are counted apart, since ReLU makes so many."""
     flat = values.ravel().astype(np.float64)
-    zero, odd = int((flat == 0).sum()), int((~np.isfinite(flat)).sum())
+    zeros, odd = int((flat == 0).sum()), int((~np.isfinite(flat)).sum())
     rest = flat[(flat != 0) & np.isfinite(flat)]
     figure = go.Figure()
     width = 1.0
@@ -126,21 +118,26 @@ def histogram(values: NDArray[np.floating], colour: str) -> go.Figure:
         low, high = float(rest.min()), float(rest.max())
         width = max((high - low) / BINS, 1e-9 * max(abs(low), abs(high)))  # a channel may have one value only
         counts, edges = np.histogram(rest, bins=BINS, range=(low, low + BINS * width))
+        hover = "%{y} positions near %{x:.3g}<extra></extra>"
         figure.add_bar(
-            x=edges[:-1] + width / 2, y=counts, width=width, marker_color=colour, name="not zero",
-            hovertemplate="%{y} positions near %{x:.3g}<extra></extra>",
-        )  # fmt: skip
-    if zero:
+            x=edges[:-1] + width / 2, y=counts, width=width, marker_color=colour, name="not zero", hovertemplate=hover
+        )
+    if zeros:
+        hover = "%{y} positions are exactly zero<extra></extra>"
         figure.add_bar(
-            x=[0.0], y=[zero], width=[width], marker_color="#999999", name="exactly zero",
-            hovertemplate="%{y} positions are exactly zero<extra></extra>",
-        )  # fmt: skip
+            x=[0.0], y=[zeros], width=[width], marker_color="#999999", name="exactly zero", hovertemplate=hover
+        )
     if odd:
         figure.add_annotation(
             text=f"{odd} positions are not finite", x=1, y=1, xref="paper", yref="paper", showarrow=False
         )
+    figure.update_xaxes(title="value")
+    figure.update_yaxes(title="positions")
     figure.update_layout(
-        height=240, margin={"l": 0, "r": 0, "t": 10, "b": 0}, barmode="overlay", bargap=0,
-        xaxis_title="value", yaxis_title="positions", legend={"orientation": "h", "y": 1.1},
-    )  # fmt: skip
+        height=240,
+        margin={"l": 0, "r": 0, "t": 10, "b": 0},
+        barmode="overlay",
+        bargap=0,
+        legend={"orientation": "h", "y": 1.1},
+    )
     return figure

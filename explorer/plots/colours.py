@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 SIGNED = ("#053061", "#2166ac", "#4393c3", "#92c5de", "#f7f7f7", "#f4a582", "#d6604d", "#b2182b", "#67001f")
 GAP = np.array([128, 128, 128], np.uint8)  # between tiles; visible on light and on dark pages
+INVISIBLE = "rgba(0,0,0,0)"  # of a marker that is there to be clicked
 
 SHADES = 249  # 8 steps of 31 and one: zero has a shade of its own, and so has every anchor
 

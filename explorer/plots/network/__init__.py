@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from explorer.drawing import Drawing
 from explorer.plan import Plan
+from explorer.plots.colours import INVISIBLE
 from explorer.plots.network.edges import ROLES, draw_edges
 from explorer.plots.network.frames import draw_frames
 from explorer.plots.network.nodes import Colouring, draw_nodes, draw_rings
@@ -46,6 +47,6 @@ def figure(
         dragmode="pan",
         hovermode="closest",
         legend=LEGEND,
-        plot_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor=INVISIBLE,
     )
     return result

@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.drawing import Drawing, Frame
+from explorer.plots.colours import INVISIBLE
 from explorer.plots.network.labels import LETTER
 from explorer.plots.network.places import LABEL, LANE, MARGIN, TITLE, Places
 
@@ -44,7 +45,7 @@ def draw_frames(figure: go.Figure, drawing: Drawing, places: Places) -> None:
             customdata=[frame.id for frame in drawing.frames],
             mode="markers+text",
             textposition="middle right",
-            marker={"symbol": "square", "size": 14, "color": "rgba(0,0,0,0)"},
+            marker={"symbol": "square", "size": 14, "color": INVISIBLE},
             hovertemplate="close<extra></extra>",
             showlegend=False,
         )
