@@ -6,7 +6,7 @@ from functools import partial
 from benchmarks.measure import Table, interleaved, ms, promised
 from explorer import drawing
 from explorer.counting import design_space
-from explorer.families import PRESETS, family_of, plan
+from explorer.families import PRESETS, plan
 from explorer.plots.network import figure
 
 DRAWN, SENT = 150.0, 2.0  # ms for a figure; MB of it
@@ -50,9 +50,9 @@ def tables(quick: bool) -> Iterator[Table]:
 
 def _drawing(name: str, level: drawing.Level, seconds: float) -> tuple[str, ...]:
     written = plan(PRESETS[name])
-    opened, pairs = drawing.opened_to(written, level), family_of(PRESETS[name]).pairs(written)
-    drawn = drawing.draw(written, opened, pairs)
-    times = interleaved({"draw": lambda: figure(drawing.draw(written, opened, pairs), written)}, seconds)["draw"]
+    opened = drawing.opened_to(written, level)
+    drawn = drawing.draw(written, opened)
+    times = interleaved({"draw": lambda: figure(drawing.draw(written, opened), written)}, seconds)["draw"]
     size = len(figure(drawn, written).to_json()) / 1e6
     time_kept = promised(1e3 * sorted(times)[len(times) // 2], at_most=DRAWN, unit=" ms")
     size_kept = promised(size, at_most=SENT, unit=" MB")

@@ -13,6 +13,8 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 from explorer.plan import Op, Plan
+from explorer.plan.kinds import KINDS
+from explorer.plan.wiring import Block, Shortcut, block_of, shortcuts, way_back
 
 MOST_COLUMNS = 16  # of a row with more than one opened stage
 
@@ -60,14 +62,6 @@ class Drawing(NamedTuple):
     places: dict[str, int]  # operation -> index of the node that shows it
 
 
-class Shortcut(NamedTuple):
-    """The shorter way into a join, round the branch: from `source` through the operations of `path`."""
-
-    source: str
-    path: tuple[str, ...]
-    role: Role
-
-
 def opened_to(plan: Plan, level: Level) -> frozenset[str]:
     """What must be open to see all stages, all blocks, or all operations."""
     opened: set[str] = set()
@@ -79,54 +73,25 @@ def opened_to(plan: Plan, level: Level) -> frozenset[str]:
     return frozenset(opened)
 
 
-def draw(plan: Plan, opened: Collection[str] = (), pairs: Sequence[tuple[Op, Op]] = ()) -> Drawing:
+def draw(plan: Plan, opened: Collection[str] = ()) -> Drawing:
     """The network with the stages and blocks in `opened` open.
 
-    `pairs` are operations that compute the same features twice: the block of the later one stands below the
-    earlier one's. Names in `opened` that the network does not have are passed over.
+    A block that computes features anew stands below the one that it refines. Names in `opened` that the network does
+    not have are passed over.
     """
-    shortcuts = {op.name: shortcut(plan, op) for op in plan.ops if op.kind in ("add", "multiply")}
-    above = {_block(later): _block(earlier) for earlier, later in pairs}
+    ways = shortcuts(plan)
+    above = {block_of(plan[again]): block_of(plan[first]) for first, again in plan.refinements}
     rows: list[list[list[Op]]] = [[]]
     for _, ops in groupby(plan.ops, key=lambda op: op.stage):
         stage = list(ops)
-        full = _Layout(plan, opened, above, shortcuts).write_row(0, [*rows[-1], stage]) > MOST_COLUMNS
+        full = _Layout(plan, opened, above, ways).write_row(0, [*rows[-1], stage]) > MOST_COLUMNS
         if full and rows[-1] and stage[0].stage in opened:
             rows.append([])
         rows[-1].append(stage)
-    layout = _Layout(plan, opened, above, shortcuts)
+    layout = _Layout(plan, opened, above, ways)
     for row, stages in enumerate(rows):
         layout.write_row(row, stages)
     return layout.drawing()
-
-
-def shortcut(plan: Plan, join: Op) -> Shortcut:
-    """How the inputs of an add or multiply meet again, going back within its block: the shorter of the two ways."""
-    one, other = (_way_back(plan, name, join) for name in join.inputs[:2])
-    meeting = next((name for name in one if name in other), one[-1])
-    ways = [way[: way.index(meeting)] if meeting in way else way for way in (one, other)]
-    path = min(ways, key=len)
-    kinds = {plan[name].kind for name in path}
-    role: Role = "identity"
-    if join.kind == "multiply":
-        role = "gate"
-    elif "pad" in kinds:
-        role = "padding"
-    elif "conv" in kinds:
-        role = "projection"
-    return Shortcut(meeting, tuple(reversed(path)), role)
-
-
-def _way_back(plan: Plan, name: str, join: Op) -> list[str]:
-    """From an input of a join back to the first operation outside its block, that one included."""
-    way = [name]
-    while _block(plan[way[-1]]) == _block(join) and plan[way[-1]].inputs:
-        way.append(plan[way[-1]].inputs[0])
-    return way
-
-
-def _block(op: Op) -> tuple[str, str]:
-    return op.stage, op.block
 
 
 def _signature(ops: Sequence[Op], before: str) -> tuple[object, ...]:
@@ -145,16 +110,16 @@ class _Layout:
         self,
         plan: Plan,
         opened: Collection[str],
-        above: dict[tuple[str, str], tuple[str, str]],
-        shortcuts: dict[str, Shortcut],
+        above: dict[Block, Block],
+        ways: dict[str, Shortcut],
     ) -> None:
-        self.plan, self.opened, self.above, self.shortcuts = plan, opened, above, shortcuts
+        self.plan, self.opened, self.above, self.shortcuts = plan, opened, above, ways
         self.nodes: list[Node] = []
         self.frames: list[Frame] = []
         self.places: dict[str, int] = {}
         self.ports: dict[tuple[int, str], int] = {}  # (row, operation elsewhere) -> index of its port
         self.aside = {name: way for way in self.shortcuts.values() for name in way.path}
-        self.begins: dict[tuple[str, str], float] = {}  # block -> x of its first node
+        self.begins: dict[Block, float] = {}  # block -> x of its first node
         self.ends = {0: 0.0, -1: 0.0}  # lane -> x behind its last node
 
     def write_row(self, row: int, stages: list[list[Op]]) -> float:
@@ -207,7 +172,7 @@ class _Layout:
         self.nodes.append(Node(identity, level, label, tuple(ops), times, row, x, lane, ""))
 
     def _place(self, op: Op, level: Level) -> tuple[float, int]:
-        block = _block(op)
+        block = block_of(op)
         if level == "operation" and op.name in self.aside:
             # above the branch, which has been written already, at equal distances
             path = self.aside[op.name].path
@@ -239,10 +204,10 @@ class _Layout:
                 # nodes stand in the order in which they run: a way back is one between equal blocks that share a node
                 if source < target:
                     edges[Edge(source, target, self._role(op, name, source, node))] = None
-            if op.kind == "add" and node.level == "block":
+            if KINDS[op.kind].join == "sum" and node.level == "block":
                 # the branch is hidden in the closed block, its shortcut is not
                 way = self.shortcuts[op.name]
-                source = self._seen_from(node.row, _way_back(self.plan, way.source, op)[-1])
+                source = self._seen_from(node.row, way_back(self.plan, way.source, op)[-1])
                 if source < target:
                     edges[Edge(source, target, way.role)] = None
         last = {node.row: i for i, node in enumerate(self.nodes) if node.level != "port"}
@@ -258,16 +223,17 @@ class _Layout:
         return place if self.nodes[place].row == row else self.ports[row, name]
 
     def _role(self, op: Op, name: str, source: int, node: Node) -> Role:
+        join = KINDS[op.kind].join
         if node.level == "stage":
             next_to_it = node.x - self.nodes[source].x <= 1
-            return "concat" if op.kind == "concat" and not next_to_it else "flow"
+            return "concat" if join == "concat" and not next_to_it else "flow"
         if node.level == "operation" and op.name in self.aside:
             return self.aside[op.name].role
-        if node.lane == -1 and _block(self.plan[name]) != _block(op):
+        if node.lane == -1 and block_of(self.plan[name]) != block_of(op):
             return "second pass"
-        if op.kind == "concat":
+        if join == "concat":
             return "concat"
-        if op.kind in ("add", "multiply") and node.level == "operation":
+        if join and node.level == "operation":
             way = self.shortcuts[op.name]
             if name == (way.path[-1] if way.path else way.source):
                 return way.role

@@ -11,7 +11,7 @@ from controls.services import built, forwards
 from controls.text import number, shape
 from explorer.analyses import activations
 from explorer.analyses.activations import Maps
-from explorer.families import family_of
+from explorer.plan.wiring import refined_layers
 from explorer.plots import charts, mosaic
 from explorer.plots.colours import paint
 from explorer.running import weights
@@ -20,7 +20,7 @@ GLANCE = 9  # strongest channels of a stage
 # two quick clicks are two choices: plotly would take the second back, and zoom
 BARE = {"displayModeBar": False, "doubleClick": False, "doubleClickDelay": 1}
 
-config, plan, family = session.config(), session.current_plan(), family_of(session.config())
+config, plan = session.config(), session.current_plan()
 state = st.session_state
 
 
@@ -153,8 +153,9 @@ if name not in glance.maps:
     glance = forwards.forward(network, config, used, picture, (name,))
 one_operation(name, glance.maps[name], used)
 if pairs := {
-    f"{second.stage}, layer {second.block.split()[-1]}": (first.name, second.name)
-    for first, second in family.pairs(plan)
+    f"{stage}, layer {number}": pair
+    for stage, layers in refined_layers(plan).items()
+    for number, pair in enumerate(layers, start=1)
 }:
     st.subheader("First pass, second pass")
     st.caption(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from explorer.families import FAMILIES, PRESETS, parse, plan
+from explorer.families import PRESETS, parse, plan
 from explorer.running.network import build, run
 
 EPS = 1e-5  # of every norm
@@ -329,18 +329,18 @@ def test_pairs_are_each_layer_after_both_passes(case):
         for b, count in enumerate(config.layers, start=1)
         for j in range(1, (count if steps == -1 else min(count, steps)) + 1)
     ]
-    pairs = FAMILIES["cliquenet"].pairs(network.meta["plan"])
+    pairs = network.meta["plan"].refinements
     assert len(pairs) == len(layers)
-    _, kept = run(network, images, keep=[op.name for pair in pairs for op in pair])
+    _, kept = run(network, images, keep=[name for pair in pairs for name in pair])
     for (first, second), (b, j) in zip(pairs, layers, strict=True):
-        torch.testing.assert_close(kept[first.name], after[b, "first"][j], atol=1e-12, rtol=0)
-        torch.testing.assert_close(kept[second.name], after[b, "second"][j], atol=1e-12, rtol=0)
-        assert not torch.allclose(kept[first.name], kept[second.name])
+        torch.testing.assert_close(kept[first], after[b, "first"][j], atol=1e-12, rtol=0)
+        torch.testing.assert_close(kept[second], after[b, "second"][j], atol=1e-12, rtol=0)
+        assert not torch.allclose(kept[first], kept[second])
 
 
 @pytest.mark.parametrize("changes", [{"second_pass_steps": 0}, {"block_feature": "first", "transit": "first"}])
 def test_no_pairs_without_second_pass(changes):
-    assert FAMILIES["cliquenet"].pairs(plan(parse(SMALL | changes))) == ()
+    assert plan(parse(SMALL | changes)).refinements == ()
 
 
 # -- counts by hand -----------------------------------------------------------------------------------------------

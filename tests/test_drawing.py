@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from explorer.drawing import MOST_COLUMNS, differences, draw, opened_to, shortcut
-from explorer.families import FAMILIES, PRESETS, family_of, parse, plan
+from explorer.families import FAMILIES, PRESETS, parse, plan
 
 LEVELS = ("stage", "block", "operation")
 TINY = {"stem": "cifar", "stem_width": 8, "input_size": 16, "classes": 5}
@@ -30,7 +30,7 @@ def cliquenet(*layers, **fields):
 def drawn(config, opened):
     """`opened` is a level, or ids."""
     here = plan(config)
-    return draw(here, opened_to(here, opened) if isinstance(opened, str) else opened, family_of(config).pairs(here))
+    return draw(here, opened_to(here, opened) if isinstance(opened, str) else opened)
 
 
 def own(drawing, i):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from explorer.drawing import draw, opened_to
-from explorer.families import PRESETS, family_of, parse, plan
+from explorer.families import PRESETS, parse, plan
 from explorer.plots.network import ROLES, figure
 
 LEVELS = ("stage", "block", "operation")
@@ -28,7 +28,7 @@ def drawn(config, opened):
     """Its plan and drawing; `opened` is a level, or ids."""
     here = plan(config)
     ids = opened_to(here, opened) if isinstance(opened, str) else opened
-    return here, draw(here, ids, family_of(config).pairs(here))
+    return here, draw(here, ids)
 
 
 def pictured(config, opened, **options):

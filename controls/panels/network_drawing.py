@@ -6,7 +6,7 @@ import streamlit as st
 
 from controls import session
 from explorer import drawing
-from explorer.families import PRESETS, TITLES, Config, family_of, plan
+from explorer.families import PRESETS, TITLES, Config, plan
 from explorer.plots import network
 from explorer.plots.network import Colouring
 
@@ -48,7 +48,7 @@ def _draw(
 ) -> None:
     here = plan(config)
     figure = network.figure(
-        drawing.draw(here, opened, family_of(config).pairs(here)),
+        drawing.draw(here, opened),
         here,
         colouring,
         session.operation() if which == "here" else None,

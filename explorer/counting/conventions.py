@@ -10,7 +10,10 @@ count those once or not at all.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from explorer.plan import Activation, Conv, Norm, Op, Plan
+from explorer.plan import Op, Plan
+from explorer.plan.kinds import KINDS
+from explorer.plan.kinds.kind import macs
+from explorer.plan.wiring import owner
 
 
 class Convention(NamedTuple):
@@ -26,7 +29,7 @@ class Convention(NamedTuple):
 
 def conventions(plan: Plan) -> tuple[Convention, ...]:
     """One row for each convention: first those that count MACs, then those that add to them, then two for each."""
-    shared = any(_is_shared(op) for op in plan.ops)
+    shared = any(owner(op) != op.name for op in plan.ops)
     return tuple(
         Convention(
             rule.by,
@@ -40,11 +43,7 @@ def conventions(plan: Plan) -> tuple[Convention, ...]:
     )
 
 
-# -- what each counts for one operation on `x` -------------------------------------------------------------------------
-
-
-def macs(op: Op, x: Op) -> int:
-    return op.macs
+# -- what each counts for one operation on `x`; the kinds say what the tools' sources do with them --------------------
 
 
 def two_a_mac(op: Op, x: Op) -> int:
@@ -53,62 +52,30 @@ def two_a_mac(op: Op, x: Op) -> int:
 
 def with_biases(op: Op, x: Op) -> int:
     """One more for each number to which a bias is added."""
-    biased = op.kind == "linear" or (isinstance(op.attributes, Conv) and op.attributes.bias)
-    return op.macs + biased * op.size
+    return op.macs + KINDS[op.kind].counted.biases(op, x)
 
 
-def by_parameters(op: Op, x: Op) -> int:
-    """torchinfo looks at parameters, not at operations: a convolution's once for each position, others once."""
-    if not isinstance(op.attributes, Conv):
-        return op.params
-    _, h, w = op.shape
-    a = op.attributes
-    if not a.shared:
-        return op.params * h * w
-    return op.shape[0] * (a.shared_channels * a.kernel**2 + a.bias) * h * w  # the whole kernel, for any slice of it
+def by_torchinfo(op: Op, x: Op) -> int:
+    return KINDS[op.kind].counted.torchinfo(op, x)
 
 
-def with_norms(op: Op, x: Op) -> int:
-    """fvcore: 2 for each number of a batch norm (in eval mode), 5 of a group norm, 1 for each that is averaged."""
-    if isinstance(op.attributes, Norm):
-        return x.size * (2 if op.attributes.function == "batch" else 5)
-    return x.size if op.kind == "global_pool" else op.macs
+def by_fvcore(op: Op, x: Op) -> int:
+    return KINDS[op.kind].counted.fvcore(op, x)
 
 
 def by_thop(op: Op, x: Op) -> int:
-    """4 for each number of a batch norm, where 2 are meant; one division for each average."""
-    if isinstance(op.attributes, Norm):
-        return 4 * x.size if op.attributes.function == "batch" else 0
-    match op.kind:
-        case "avg_pool":
-            return op.size
-        case "global_pool":
-            return x.size + op.size
-    return op.macs
+    return KINDS[op.kind].counted.thop(op, x)
 
 
 def with_elementwise(op: Op, x: Op) -> int:
     """ptflops, as it looks at modules: what it has a hook for."""
-    if isinstance(op.attributes, Norm):
-        return 2 * x.size
-    if op.kind in POOLS or (isinstance(op.attributes, Activation) and op.attributes.function in HOOKED):
-        return x.size
-    return with_biases(op, x)
+    counted = KINDS[op.kind].counted
+    return counted.ptflops(op, x) + counted.biases(op, x)
 
 
 def with_functions(op: Op, x: Op) -> int:
     """As `with_elementwise`, and again what the module calls in torch.nn.functional: ptflops watches both."""
-    again = op.kind in POOLS or (isinstance(op.attributes, Activation) and op.attributes.function in PATCHED)
-    return with_elementwise(op, x) + again * x.size
-
-
-POOLS = ("max_pool", "avg_pool", "global_pool")
-HOOKED = ("relu", "leaky_relu", "elu", "gelu")  # MODULES_MAPPING in ptflops/pytorch_ops.py
-PATCHED = ("relu", "elu", "gelu", "silu")  # FUNCTIONAL_MAPPING
-
-
-def _is_shared(op: Op) -> bool:
-    return isinstance(op.attributes, Conv) and bool(op.attributes.shared)
+    return with_elementwise(op, x) + KINDS[op.kind].counted.ptflops_function(op, x)
 
 
 class Rule(NamedTuple):
@@ -160,7 +127,7 @@ RULES = (
     Rule(
         "torchinfo",
         "mult-adds",
-        by_parameters,
+        by_torchinfo,
         "MACs, biases, and each parameter of a norm once; a shared kernel whole, each time that a part of it is read",
         "activations, pools, joins",
         "https://github.com/TylerYep/torchinfo/blob/main/torchinfo/layer_info.py",
@@ -168,7 +135,7 @@ RULES = (
     Rule(
         "fvcore",
         "flops",
-        with_norms,
+        by_fvcore,
         "MACs; 2 for each number of a batch norm, 5 of a group norm; 1 for each that a global pool averages",
         "biases, activations, other pools, joins",
         "https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/jit_handles.py",

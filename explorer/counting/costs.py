@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 
 from explorer.counting.memory import BYTES, forward_bytes, training_bytes
 from explorer.plan import Op, Plan
+from explorer.plan.kinds import KINDS
+from explorer.plan.wiring import body
 
 Level = Literal["stage", "block", "operation"]
 
@@ -103,9 +105,9 @@ def _name(op: Op, level: Level) -> str:
 
 def _kinds(ops: Sequence[Op]) -> str:
     """ "16 conv, 16 norm, 8 add": what is inside, the weighty first."""
-    counts = Counter(op.kind for op in ops)
-    order = ("conv", "linear", "norm", "add", "concat")
-    return ", ".join(f"{counts[kind]} {kind}" for kind in order if counts[kind])
+    counts = Counter(op.kind for op in ops if KINDS[op.kind].mentioned)
+    order = sorted(counts, key=lambda kind: KINDS[kind].mentioned)
+    return ", ".join(f"{counts[kind]} {KINDS[kind].word}" for kind in order)
 
 
 def _inputs(plan: Plan, op: Op) -> str:
@@ -125,4 +127,4 @@ def activation_bytes(ops: Iterable[Op]) -> int:
 
 def receptive_field(plan: Plan) -> int:
     """How many pixels, along one side, a position of the last feature map before the classifier depends on."""
-    return max(op.receptive_field for op in plan.ops if op.stage != "head" and op.kind != "global_pool")
+    return max(op.receptive_field for op in body(plan) if not KINDS[op.kind].whole)

@@ -6,9 +6,9 @@ convolution libraries, and not the process itself.
 """
 
 from explorer.plan import Op, Plan
+from explorer.plan.kinds import KINDS
 
 BYTES = 4  # of a float32
-INDEX_BYTES = 8  # of where a max pool found its maximum
 
 
 def forward_bytes(plan: Plan, batch: int = 1) -> int:
@@ -33,11 +33,11 @@ def training_bytes(plan: Plan, batch: int = 1) -> int:
     last_use = _last_use(plan)
     kept_for: dict[str, int] = {}  # tensor -> the last operation, going backward, that autograd keeps it for
     for i, op in enumerate(plan.ops):
-        for name in _kept(op):
+        for name in KINDS[op.kind].keeps(op):
             kept_for.setdefault(name, i)
     live = peak = plan.ops[0].size
     for i, op in enumerate(plan.ops[1:], start=1):
-        live += op.size + _kept_beside(op)
+        live += op.size + KINDS[op.kind].keeps_beside(op)
         peak = max(peak, live)
         live -= sum([plan[name].size for name in set(op.inputs) if last_use[name] == i and name not in kept_for])
     most = peak * batch + 2 * plan.params
@@ -51,7 +51,8 @@ def training_bytes(plan: Plan, batch: int = 1) -> int:
         gradients.backward(op)
         weights += op.params
         most = max(most, (live + gradients.peak) * batch + weights + 2 * plan.params)
-        live -= _kept_beside(op) + sum([plan[name].size for name in released.get(i, ()) if name != plan.ops[-1].name])
+        live -= KINDS[op.kind].keeps_beside(op)
+        live -= sum([plan[name].size for name in released.get(i, ()) if name != plan.ops[-1].name])
     return BYTES * max(most, 3 * plan.params)
 
 
@@ -73,7 +74,7 @@ class _Gradients:
         own = self.storage_of.pop(op.name)
         for name in op.inputs:
             if name != self.images:
-                passed_on = op.kind in ("add", "concat")
+                passed_on = KINDS[op.kind].join in ("sum", "concat")
                 self._give(name, own if passed_on else self._make(self.plan[name].size))
         self._drop(own)
 
@@ -105,21 +106,3 @@ def _last_use(plan: Plan) -> dict[str, int]:
     return {name: i for i, op in enumerate(plan.ops) for name in op.inputs} | {
         plan.ops[0].name: -1  # the images are their caller's: they stay to the end
     }
-
-
-def _kept(op: Op) -> tuple[str, ...]:
-    """The tensors that autograd keeps for this operation's backward pass (PyTorch's derivatives.yaml)."""
-    match op.kind:
-        case "conv" | "norm" | "linear" | "max_pool" | "avg_pool" | "multiply":
-            return op.inputs
-        case "activation":
-            keeps_output = getattr(op.attributes, "function", "") in ("relu", "tanh", "sigmoid")
-            return (op.name,) if keeps_output else op.inputs
-    return ()
-
-
-def _kept_beside(op: Op) -> int:
-    """Numbers that autograd keeps and no other operation sees: a pool's indices, a dropout's mask."""
-    if op.kind == "max_pool":
-        return op.size * INDEX_BYTES // BYTES
-    return op.size if op.kind == "dropout" else 0

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from explorer.families.config import Config, Stem, write_stem
 from explorer.families.family import Comparison, Family, Preset
-from explorer.plan import Kernel, Op, Plan, Recorder
+from explorer.plan import Kernel, Op, Recorder
 
 ATTENTION_RATIO = 2  # of the squeeze-and-excitation in an attentional transition (section 3.3)
 
@@ -141,6 +141,7 @@ def clique(net: Recorder, x0: Op, k: int, layers: int, steps: int, cfg: CliqueNe
         with net.block(f"second {j + 1}", f"second.layer{j + 1}."):
             others = newest[:j] + newest[j + 1 :]
             newest[j] = clique_layer(net, others, kernels[j], c0, f"layer{j + 1}", cfg)
+            net.refine(first[j], newest[j])
     return first, newest
 
 
@@ -196,17 +197,6 @@ def depths(cfg: CliqueNetConfig) -> Mapping[str, dict[str, Any]]:
         f"{(2 if cfg.bottleneck else 1) * sum(layers)} ({names})": {"layers": layers}
         for names, layers in (("S0, S1", (5, 6, 6, 6)), ("S2", (5, 5, 6, 6)), ("S3", (6, 6, 6, 6)))
     }
-
-
-def pairs(plan: Plan) -> tuple[tuple[Op, Op], ...]:
-    """Each layer after the first and after the second pass, in order."""
-    last = {(op.stage, op.block): op for op in plan.ops}
-    found = []
-    for (stage, block), op in last.items():
-        word, _, j = block.partition(" ")
-        if word == "second":
-            found.append((last[stage, f"first {j}"], op))
-    return tuple(found)
 
 
 def _cifar(k: int, t: int) -> CliqueNetConfig:
@@ -266,5 +256,4 @@ FAMILY = Family(
             "resnet56_cifar", ("plain56_cifar", "densenet40_12_cifar", "cliquenet_k36_t12")
         ),
     },
-    pairs=pairs,
 )

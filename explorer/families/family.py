@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from explorer.errors import ExplorerError
 from explorer.families.config import Config
-from explorer.plan import Op, Plan
 
 
 class PlanError(ExplorerError):
@@ -49,10 +48,6 @@ COMMON_SIBLINGS: Mapping[str, Sibling] = {
 }
 
 
-def no_pairs(plan: Plan) -> tuple[tuple[Op, Op], ...]:
-    return ()
-
-
 @dataclass(frozen=True, eq=False)
 class Family:
     name: str
@@ -74,5 +69,3 @@ class Family:
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     # what its tensors were called in older files: regular expression -> replacement with the present name
     old_names: Mapping[str, str] = field(default_factory=dict)
-    # pairs of operations that compute the same features twice, where the family has such: first, then refined
-    pairs: Callable[[Plan], tuple[tuple[Op, Op], ...]] = no_pairs

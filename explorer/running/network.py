@@ -5,85 +5,22 @@ work on it, its state dict has the plan's names, and its forward is as fast as o
 """
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
-from typing import TypeVar
+from itertools import chain
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.fx import Graph, GraphModule, Node
-from torch.nn import functional as F
+from torch.fx import Graph, GraphModule, Node, Proxy
+from torch.fx.proxy import GraphAppendingTracer
 from torch.nn import init
-from torchvision.ops import StochasticDepth
 
 from explorer.counting.budget import check
-from explorer.plan import Activation, Conv, Drop, Linear, Norm, Op, Pad, Plan, Pool
-
-FUNCTIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "elu": nn.ELU,
-    "silu": nn.SiLU,
-    "gelu": nn.GELU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-}
-
-
-class Add(nn.Module):
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return x + y
-
-
-class Multiply(nn.Module):
-    def forward(self, x: Tensor, gate: Tensor) -> Tensor:
-        return x * gate
-
-
-class Concat(nn.Module):
-    def forward(self, *xs: Tensor) -> Tensor:
-        return torch.cat(xs, 1)
-
-
-class ZeroPad(nn.Module):
-    """(N, C, H, W) -> (N, out, ceil(H/stride), ceil(W/stride)): every stride-th pixel, then channels of zeros."""
-
-    def __init__(self, stride: int, missing: int) -> None:
-        super().__init__()
-        self.stride, self.missing = stride, missing
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.missing))
-
-
-class Classifier(nn.Linear):
-    """A linear layer on (N, C, 1, 1)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(torch.flatten(x, 1))
-
-
-class SharedConv2d(nn.Module):
-    """A kernel over all channels, of which each call reads the slice that begins at `start`."""
-
-    def __init__(self, channels: int, out: int, kernel: int, bias: bool) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(out, channels, kernel, kernel))
-        self.bias = nn.Parameter(torch.empty(out)) if bias else None
-
-    def forward(self, x: Tensor, start: int) -> Tensor:
-        kernel = self.weight.narrow(1, start, x.shape[1])
-        return F.conv2d(x, kernel, self.bias, padding=kernel.shape[-1] // 2)
-
-
-# operations that have no attributes
-PLAIN: dict[str, Callable[[], nn.Module]] = {
-    "add": Add,
-    "multiply": Multiply,
-    "concat": Concat,
-    "global_pool": partial(nn.AdaptiveAvgPool2d, 1),
-}
+from explorer.plan import Plan
+from explorer.plan.wiring import Edge, owner
+from explorer.running.kinds import RUNNING
 
 
 def build(plan: Plan, seed: int = 0, device: torch.device | str = "cpu") -> GraphModule:
@@ -105,23 +42,34 @@ def blank(plan: Plan) -> GraphModule:
     """
     modules: dict[str, nn.Module] = {}
     graph = Graph()
+    writing = GraphAppendingTracer(graph)
     nodes: dict[str, Node] = {}
     for op in plan.ops:
-        if op.kind == "input":
+        if not op.inputs:
             node = graph.placeholder(op.name)
         else:
-            target, arguments = _target(op)
+            kind, target = RUNNING[op.kind], owner(op)
             if target not in modules:
                 # on the meta device the constructors draw nothing from the process-wide generator
                 with torch.device("meta"):
-                    modules[target] = _module(op, plan[op.inputs[0]])
-            node = graph.call_module(target, (*(nodes[name] for name in op.inputs), *arguments))
-        node.meta["op"] = op.name
+                    modules[target] = kind.module(op, plan[op.inputs[0]])
+            inputs = [Proxy(nodes[name], writing) for name in op.inputs]
+            node = kind.call(op, partial(_call, graph, writing, target), *inputs).node
         nodes[op.name] = node
-    graph.output(nodes[plan.ops[-1].name])
+        for written in reversed(graph.nodes):
+            if "op" in written.meta:
+                break
+            written.meta["op"] = op.name
+    graph.output(graph.call_method("flatten", (nodes[plan.ops[-1].name], 1)))
     network = _graph_module(modules, graph, "Network")
     network.meta["plan"] = plan
     return network.eval()
+
+
+def _call(graph: Graph, writing: GraphAppendingTracer, target: str, *arguments: Any) -> Proxy:
+    """A module called in the graph, as a kind calls it with tensors."""
+    given = tuple(argument.node if isinstance(argument, Proxy) else argument for argument in arguments)
+    return Proxy(graph.call_module(target, given), writing)
 
 
 def _graph_module(root: nn.Module | dict[str, nn.Module], graph: Graph, name: str) -> GraphModule:
@@ -139,13 +87,12 @@ def plan_of(network: GraphModule) -> Plan:
     return plan
 
 
-Edge = tuple[str, str]  # an operation, and another that reads it
 Kept = TypeVar("Kept", bound=str | Edge)
 
 
 def run(network: GraphModule, images: Tensor, keep: Sequence[Kept] = ()) -> tuple[Tensor, dict[Kept, Tensor]]:
     """The logits (N, classes) of images (N, C, H, W), and what is named in `keep`: the outputs of operations, or of
-    edges.
+    edges, each (N, *op.shape), a vector being (N, C, 1, 1).
 
     An edge's tensor has the source's values and is read by that one consumer alone: its gradient is what reaches the
     source through that consumer, and the gradients of all of a source's edges add up to the source's.
@@ -186,8 +133,9 @@ def _derive(network: GraphModule, wanted: Collection[str | Edge]) -> GraphModule
     found: dict[str | Edge, Node] = {}
 
     def read(source: Node, consumer: Node) -> Node:
-        if edges and (edge := (source.meta["op"], consumer.meta["op"])) in edges:
-            found[edge] = graph.call_method("view_as", (copies[source], copies[source]))
+        if edges and (edge := (source.meta["op"], consumer.meta.get("op", ""))) in edges:
+            if edge not in found:
+                found[edge] = graph.call_method("view_as", (copies[source], copies[source]))
             return found[edge]
         return copies[source]
 
@@ -196,73 +144,29 @@ def _derive(network: GraphModule, wanted: Collection[str | Edge]) -> GraphModule
             graph.output((copies[node.args[0]], *(found[name] for name in wanted)))
         else:
             copies[node] = graph.node_copy(node, partial(read, consumer=node))
-            found[node.meta["op"]] = copies[node]
+            if "op" in node.meta:  # all but the last one, which makes vectors of the logits
+                found[node.meta["op"]] = copies[node]
     return _graph_module(network, graph, "Keeping")
-
-
-def _target(op: Op) -> tuple[str, tuple[int, ...]]:
-    """The submodule that computes an operation, and what it takes beside tensors."""
-    if isinstance(op.attributes, Conv) and op.attributes.shared:
-        return op.attributes.shared, (op.attributes.start,)
-    return op.name, ()
-
-
-def _module(op: Op, x: Op) -> nn.Module:
-    """The module of an operation on `x`."""
-    channels, out = x.shape[0], op.shape[0]
-    module: nn.Module
-    match op.attributes:
-        case Conv(shared=str(name)) as a if name:
-            return SharedConv2d(a.shared_channels, out, a.kernel, a.bias)
-        case Conv() as a:
-            module = nn.Conv2d(channels, out, a.kernel, a.stride, a.padding, groups=a.groups, bias=a.bias)
-        case Norm(function="group") as a:
-            module = nn.GroupNorm(a.groups, channels)
-        case Norm():
-            module = nn.BatchNorm2d(channels)
-        case Activation() as a:
-            module = FUNCTIONS[a.function]()
-        case Pool() as a if op.kind == "max_pool":
-            module = nn.MaxPool2d(a.kernel, a.stride, a.padding)
-        case Pool() as a:
-            module = nn.AvgPool2d(a.kernel, a.stride, a.padding)
-        case Linear() as a:
-            module = Classifier(x.size, out, bias=a.bias)
-        case Pad() as a:
-            module = ZeroPad(a.stride, out - channels)
-        case Drop() as a if op.kind == "drop_path":
-            module = StochasticDepth(a.p, "row")
-        case Drop() as a:
-            module = nn.Dropout(a.p)
-        case None:
-            module = PLAIN[op.kind]()
-    return module
 
 
 def initialise(network: GraphModule, seed: int) -> None:
     """Give a network on the CPU, which must be the caller's own, the fresh weights that `build` gives.
 
-    Kaiming: normal, fan-out for convolutions (1502.01852); biases zero; the classifier's weights as PyTorch does.
+    They are drawn module by module, as the network holds them. Raises TypeError, with the kind's name, for parameters
+    that nothing would fill.
     """
     plan = plan_of(network)
     draw = torch.Generator().manual_seed(seed)
-    kaiming = plan.init == "kaiming"
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
-            module.reset_parameters()
-        elif isinstance(module, nn.Conv2d | SharedConv2d | nn.Linear):
-            if kaiming and not isinstance(module, nn.Linear):
-                init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=draw)
-            else:
-                init.kaiming_uniform_(module.weight, a=5**0.5, generator=draw)
-            _initialise_bias(module.weight, module.bias, kaiming, draw)
-    for op in plan.ops:
-        if isinstance(op.attributes, Norm) and op.attributes.zero:
+    ops = {owner(op): op for op in plan.ops}
+    for name, module in network.named_modules():
+        if name in ops:
+            kind = RUNNING[ops[name].kind]
+            if kind.initialise:
+                kind.initialise(module, plan.init, draw)
+            elif next(chain(module.parameters(), module.buffers()), None) is not None:
+                raise TypeError(
+                    f"nothing initialises the parameters of {name}: its kind {kind.kind!r} does not say how"
+                )
+    for op in plan.ops[1:]:
+        if RUNNING[op.kind].starts_at_zero(op):
             init.zeros_(network.get_parameter(f"{op.name}.weight"))
-
-
-def _initialise_bias(weight: Tensor, bias: Tensor | None, zero: bool, draw: torch.Generator) -> None:
-    if bias is None:
-        return
-    bound = 0.0 if zero else weight[0].numel() ** -0.5
-    init.uniform_(bias, -bound, bound, generator=draw)

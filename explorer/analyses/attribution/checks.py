@@ -19,7 +19,8 @@ from torch.fx import GraphModule
 
 from explorer.analyses.attribution.methods import METHODS, Settings
 from explorer.analyses.attribution.running import Attribution, Map, attribute, fitting, on_pixels
-from explorer.analyses.attribution.score import AttributionError, Class, Progress, Score, Target, module_of
+from explorer.analyses.attribution.score import AttributionError, Class, Progress, Score, Target
+from explorer.plan.wiring import owner
 from explorer.running.devices import within
 from explorer.running.network import build, plan_of
 
@@ -243,8 +244,8 @@ def randomisation(
     stages: dict[str, list[str]] = {}
     for op in reversed(plan.ops):
         # of a shared kernel the parameters count once, with the operation that runs first
-        if op.params or module_of(op) != op.name:
-            stages.setdefault(op.stage, []).append(module_of(op))
+        if op.params or owner(op) != op.name:
+            stages.setdefault(op.stage, []).append(owner(op))
     total = len(stages) + 1
 
     def explained(altered: GraphModule, done: int) -> Attribution:

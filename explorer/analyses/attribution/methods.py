@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from explorer.analyses.attribution.score import AttributionError, Score
-from explorer.plan import Activation, Plan
+from explorer.plan import Plan
+from explorer.plan.kinds.activation import functions_of
 
 Noise = Literal["", "smoothgrad", "smoothgrad_sq", "vargrad"]
 
@@ -241,7 +242,7 @@ def regions_of(call: Call) -> int:
 
 def _only_relu(plan: Plan, title: str) -> None:
     # the gate of squeeze-and-excitation is a sigmoid, and not meant by the papers
-    functions = {op.attributes.function for op in plan.ops if isinstance(op.attributes, Activation)} - {"sigmoid"}
+    functions = functions_of(plan) - {"sigmoid"}
     if functions != {"relu"}:
         has = "has none" if not functions else f"has {', '.join(sorted(functions))}"
         raise AttributionError(f"{title} is a rule for the gradients of ReLUs, and this network {has}.")

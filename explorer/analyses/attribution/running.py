@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from explorer.analyses.attribution.methods import METHODS, Call, Method, Part, Settings, regions_of
-from explorer.analyses.attribution.score import AttributionError, Progress, Score, Target, for_deep_lift
+from explorer.analyses.attribution.score import AttributionError, Progress, Score, Target
 from explorer.counting.budget import BudgetError, gigabytes
 from explorer.counting.memory import BYTES, forward_bytes, training_bytes
 from explorer.plan import Plan
@@ -69,10 +69,10 @@ def attribute(
     plan, weight = plan_of(network), next(network.parameters())
     if image.shape != (1, *plan.ops[0].shape):
         raise ValueError(f"image {tuple(image.shape)}: the network takes one of {(1, *plan.ops[0].shape)}")
-    replace = for_deep_lift if method.startswith("deep_lift") else None
-    score = Score(network, target, progress, replace)
+    deep_lift = method.startswith("deep_lift")
+    score = Score(network, target, progress, deep_lift)
     # DeepLift: images and baselines, and a copy of what goes into and comes out of activations
-    factor = 4 if replace is for_deep_lift else 1
+    factor = 4 if deep_lift else 1
     device = str(weight.device)
     batch, needed = fitting(score.plan, device, chosen.title, chosen.gradients, settings.batch, factor)
     operation = _operation(score.plan, chosen, settings)

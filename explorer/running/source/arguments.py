@@ -9,7 +9,7 @@ from itertools import chain, count, permutations
 from typing import Any, NamedTuple
 
 from explorer.running.source.series import progression
-from explorer.running.source.text import Number, Text, commas
+from explorer.running.text import Number, Text, commas
 
 PLACED = ("channels", "width", "out")  # arguments given by place; the others are given by name
 

@@ -13,7 +13,7 @@ from explorer.running.source.layout import laid_out
 from explorer.running.source.loops import loop_of
 from explorer.running.source.modules import Module, modules_of, prefixes
 from explorer.running.source.names import class_names
-from explorer.running.source.text import ClassName, Text, in_a_loop
+from explorer.running.text import ClassName, Text, in_a_loop
 
 
 class Class(NamedTuple):

@@ -3,15 +3,18 @@
 from collections.abc import Mapping, Sequence
 
 from explorer.plan import Op, Plan
+from explorer.running.kinds import RUNNING
 from explorer.running.source.forward import Made
 from explorer.running.source.modules import Module, Step, is_plain_call, made_by, starts_at_zero
 from explorer.running.source.series import numbered, with_repeats
-from explorer.running.source.text import Number, Text, attribute, commas, construction, in_a_loop, named_well
+from explorer.running.text import Number, Text, attribute, commas, in_a_loop, named_well
 
 
 def construction_of(step: Step, made: Mapping[str, Made], plan: Plan) -> Text:
     """What makes the module of a step."""
-    return construction(step, plan[step.inputs[0]]) if isinstance(step, Op) else made[step.name].construction
+    if isinstance(step, Op):
+        return RUNNING[step.kind].construction(step, plan[step.inputs[0]])
+    return made[step.name].construction
 
 
 def sequential(module: Module, made: Mapping[str, Made], plan: Plan) -> Text:

@@ -9,7 +9,7 @@ from explorer.running.source.forward import Forward
 from explorer.running.source.layout import WIDTH
 from explorer.running.source.loops import Loop
 from explorer.running.source.modules import Module
-from explorer.running.source.text import Number, Part, Repeat, Text, numbers, with_numbers, words
+from explorer.running.text import Number, Part, Repeat, Text, numbers, with_numbers, words
 
 KAIMING = '''
 def initialise(self) -> None:

@@ -5,12 +5,13 @@ from itertools import chain
 from typing import NamedTuple
 
 from explorer.plan import Op, Plan
+from explorer.running.kinds import RUNNING
 from explorer.running.source.loops import Loop
 from explorer.running.source.modules import Module, Step, shared_kernel
 from explorer.running.source.series import numbered
 from explorer.running.source.statements import Statement, Statements, tensors_of
-from explorer.running.source.text import DIGITS, Number, Read, Text, application, attribute, commas, named_well
 from explorer.running.source.variables import Variables, letters
+from explorer.running.text import DIGITS, Number, Read, Text, attribute, commas, named_well
 
 
 class Made(NamedTuple):
@@ -76,7 +77,7 @@ def _kernel_lists(module: Module, made: Mapping[str, Made], variables: Variables
 
 def _statement(step: Step, made: Mapping[str, Made], variables: Variables) -> Statement:
     if isinstance(step, Op):
-        text = application(step, variables.submodule(shared_kernel(step) or step.name))
+        text = RUNNING[step.kind].application(step, variables.submodule(shared_kernel(step) or step.name))
         return Statement(step.name, step.kind, text, step.inputs, (step.name,))
     _, loop, returned = made[step.name]
     reads = [loop.given] if loop else [Read((name,)) for name in step.inputs]

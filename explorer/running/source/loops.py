@@ -15,7 +15,7 @@ from typing import NamedTuple
 from explorer.plan import Op
 from explorer.running.source.modules import Module, is_concat, shared_kernel
 from explorer.running.source.series import numbered
-from explorer.running.source.text import Read
+from explorer.running.text import Read
 
 Tensors = tuple[str | None, ...]  # by their names in the plan
 

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from explorer.plan import Conv, Drop, Linear, Norm, Op, Pad, Plan
+from explorer.plan import Op, Plan
+from explorer.plan.kinds import KINDS
+from explorer.plan.wiring import owner
+from explorer.running.kinds import RUNNING
 
 
 @dataclass(eq=False)
@@ -129,23 +132,23 @@ def _add_borrowed(plan: Plan, around: dict[str, list[Module]]) -> None:
 
 def has_module(op: Op) -> bool:
     """Whether an operation has a module by its own name."""
-    return isinstance(op.attributes, Conv | Norm | Linear | Pad | Drop) and not shared_kernel(op)
+    return RUNNING[op.kind].constructed and not shared_kernel(op)
 
 
 def is_plain_call(op: Op) -> bool:
     """Whether its call is that of its module with its input, and no more: nn.Sequential can do it."""
-    return op.kind != "linear" and not shared_kernel(op)
+    return RUNNING[op.kind].sequential and not shared_kernel(op)
 
 
 def shared_kernel(op: Op) -> str:
     """The name of the kernel that an operation reads a slice of; "" for most."""
-    return op.attributes.shared if isinstance(op.attributes, Conv) else ""
+    return owner(op) if owner(op) != op.name else ""
 
 
 def starts_at_zero(op: Op) -> bool:
     """Whether its weight is set to zero after its module is made."""
-    return isinstance(op.attributes, Norm) and op.attributes.zero
+    return RUNNING[op.kind].starts_at_zero(op)
 
 
 def is_concat(op: Op) -> bool:
-    return op.kind == "concat"
+    return KINDS[op.kind].join == "concat"

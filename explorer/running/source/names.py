@@ -6,7 +6,7 @@ from itertools import chain
 from explorer.plan import Op, Plan
 from explorer.running.source.arguments import numbers_of
 from explorer.running.source.modules import Module, shared_kernel
-from explorer.running.source.text import DIGITS, named_well
+from explorer.running.text import DIGITS, named_well
 
 
 def class_names(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, takewhile
 from typing import Any, NamedTuple
 
-from explorer.running.source.text import DIGITS, Number, Repeat, Text, in_a_loop, numbers, words
+from explorer.running.text import DIGITS, Number, Repeat, Text, in_a_loop, numbers, words
 
 
 class Numbered(NamedTuple):

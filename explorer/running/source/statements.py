@@ -5,23 +5,15 @@ pool, and what is read twice.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from explorer.running.source.text import Read, Text
+from explorer.running.kinds import RUNNING
+from explorer.running.text import Read, Text
 
 MOST_CALLS = 4  # in one expression
 
-# what is written inside of what; the kinds that are not named, inside of anything but a list
-INSIDE: Mapping[str, Sequence[str]] = {
-    "activation": ("multiply",),
-    "add": ("activation",),
-    "call": ("add", "multiply"),
-    "multiply": (),
-    "max_pool": (),
-    "avg_pool": (),
-    "global_pool": (),
-}
+MODULE_IN = ("add", "multiply")  # in whose expression the call of a module may stand
 
 
 class Statement(NamedTuple):
@@ -86,7 +78,8 @@ def _readers(statements: Sequence[Statement]) -> dict[str | None, str]:
 
 
 def _may_stand_inside(kind: str, reader: str) -> bool:
-    return reader == "return" or (reader != "list" and reader in INSIDE.get(kind, [reader]))
+    written_in = MODULE_IN if kind == "call" else RUNNING[kind].written_in
+    return reader == "return" or (reader != "list" and (written_in is None or reader in written_in))
 
 
 def _calls(text: Text) -> int:

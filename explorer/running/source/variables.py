@@ -7,7 +7,7 @@ from typing import NamedTuple
 from explorer.running.source.arguments import agree
 from explorer.running.source.loops import Loop, Tensors
 from explorer.running.source.modules import Module
-from explorer.running.source.text import Read, Text, attribute
+from explorer.running.text import Read, Text, attribute
 
 
 class Kernels(NamedTuple):

@@ -1,0 +1,58 @@
+"""What is dropped in training: single numbers (Srivastava et al., 2014), or an image's whole branch."""
+
+from typing import NamedTuple
+
+from explorer.plan.kinds.kind import UNCOUNTED, Kind, keeps_nothing
+from explorer.plan.operations import Op
+from explorer.plan.writer import Writer
+
+
+class Drop(NamedTuple):
+    p: float
+
+
+def dropout(net: Writer, name: str, x: Op, p: float) -> Op:
+    """Nothing, where p is zero."""
+    return net.same(name, "dropout", x, Drop(p)) if p else x
+
+
+def drop_path(net: Writer, name: str, x: Op, p: float) -> Op:
+    """Drops the whole branch of an image (Huang et al., 1603.09382); nothing, where p is zero."""
+    return net.same(name, "drop_path", x, Drop(p)) if p else x
+
+
+def mask(op: Op) -> int:
+    return op.size
+
+
+def dropout_example(net: Writer) -> None:
+    dropout(net, "dropout", net.input, 0.3)
+
+
+def drop_path_example(net: Writer) -> None:
+    drop_path(net, "drop_path", net.input, 0.3)
+
+
+COLOUR = "#777777"
+
+KINDS = (
+    Kind(
+        name="dropout",
+        word="dropout",
+        colour=COLOUR,
+        weighted=False,
+        counted=UNCOUNTED,
+        keeps=keeps_nothing,
+        keeps_beside=mask,
+        example=dropout_example,
+    ),
+    Kind(
+        name="drop_path",
+        word="drop path",
+        colour=COLOUR,
+        weighted=False,
+        counted=UNCOUNTED,
+        keeps=keeps_nothing,
+        example=drop_path_example,
+    ),
+)

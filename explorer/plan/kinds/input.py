@@ -1,0 +1,21 @@
+"""The image."""
+
+from explorer.plan.kinds.kind import UNCOUNTED, Kind, keeps_nothing
+from explorer.plan.writer import Writer
+
+
+def example(net: Writer) -> None:
+    """A plan has it without being asked."""
+
+
+KINDS = (
+    Kind(
+        name="input",
+        word="input",
+        colour="#777777",
+        weighted=False,
+        counted=UNCOUNTED,
+        keeps=keeps_nothing,
+        example=example,
+    ),
+)

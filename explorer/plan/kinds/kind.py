@@ -1,0 +1,81 @@
+"""What is known of a kind of operation without running it, as one value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from explorer.plan.operations import Op
+from explorer.plan.writer import Writer
+
+Count = Callable[[Op, Op], int]  # of an operation on its first input
+
+
+def nothing(op: Op, x: Op) -> int:
+    return 0
+
+
+def macs(op: Op, x: Op) -> int:
+    return op.macs
+
+
+def params(op: Op, x: Op) -> int:
+    return op.params
+
+
+class Counted(NamedTuple):
+    """What tools say of one operation, as their sources have it (counting/conventions.py names the versions)."""
+
+    biases: Count  # numbers to which a bias is added
+    torchinfo: Count  # parameters, a convolution's once for each position
+    fvcore: Count
+    thop: Count
+    ptflops: Count  # by its hook on the module, biases apart
+    ptflops_function: Count = nothing  # once more, where the module calls a function that ptflops also watches
+
+
+UNCOUNTED = Counted(nothing, nothing, nothing, nothing, nothing)
+
+
+def keeps_nothing(op: Op) -> tuple[str, ...]:
+    return ()
+
+
+def keeps_inputs(op: Op) -> tuple[str, ...]:
+    return op.inputs
+
+
+def keeps_output(op: Op) -> tuple[str, ...]:
+    return (op.name,)
+
+
+def none_beside(op: Op) -> int:
+    return 0
+
+
+def never(op: Op) -> bool:
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of operation. How it is written into a plan (shape, parameters, MACs, receptive field) says a function
+    beside it, and how it runs its namesake in `explorer.running.kinds`.
+
+    `join` is what it makes of several tensors, and `detour` what a shortcut is called that it stands on.
+    """
+
+    name: str
+    word: str  # in legends and tables
+    colour: str
+    weighted: bool  # it has a kernel or a matrix: a layer, as the papers count them
+    counted: Counted
+    keeps: Callable[[Op], tuple[str, ...]]  # tensors that autograd keeps for its backward pass (derivatives.yaml)
+    keeps_beside: Callable[[Op], int] = none_beside  # numbers that it keeps and no other operation sees
+    example: Callable[[Writer], None]  # writes it in all its forms, small, for the tests of all kinds
+    mentioned: int = 0  # its place in the one line that says what a block holds; 0: left out
+    join: Literal["", "sum", "gate", "concat"] = ""
+    detour: Literal["identity", "padding", "projection"] = "identity"
+    whole: bool = False  # each number of its output depends on all positions
+    rescales: bool = False  # its output is its input but for a factor and an offset a channel
+    batch_statistics: Callable[[Op], bool] = never  # in training it needs two values a channel
+    sparse: Callable[[Op], bool] = never  # it sets numbers to zero, and a channel of zeros learns nothing

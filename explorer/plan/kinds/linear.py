@@ -1,0 +1,44 @@
+"""A linear layer, on all numbers of a tensor as one vector."""
+
+from typing import NamedTuple
+
+from explorer.plan.kinds.kind import Counted, Kind, keeps_inputs, macs, params
+from explorer.plan.operations import Op
+from explorer.plan.writer import Writer
+
+
+class Linear(NamedTuple):
+    bias: bool
+
+
+def linear(net: Writer, name: str, x: Op, out: int) -> Op:
+    """(C, H, W) -> (out, 1, 1). Each number of the output depends on all of the input."""
+    side = x.shape[1]
+    weights = out * x.size
+    field = x.receptive_field + (side - 1) * x.stride
+    stride = x.stride * side
+    return net.write(name, "linear", (x.name,), (out, 1, 1), weights + out, weights, stride, field, Linear(True))
+
+
+def biases(op: Op, x: Op) -> int:
+    return op.size if op.attributes.bias else 0
+
+
+def example(net: Writer) -> None:
+    linear(net, "second", linear(net, "first", net.input, 8), 5)
+
+
+KINDS = (
+    Kind(
+        name="linear",
+        word="linear",
+        colour="#004a75",
+        weighted=True,
+        counted=Counted(biases, params, fvcore=macs, thop=macs, ptflops=macs),
+        keeps=keeps_inputs,
+        example=example,
+        mentioned=2,
+        whole=True,
+        detour="projection",
+    ),
+)

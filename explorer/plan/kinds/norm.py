@@ -1,0 +1,76 @@
+"""Norms: of the batch (Ioffe & Szegedy, 1502.03167) or of groups of channels (Wu & He, 1803.08494)."""
+
+from typing import Literal, NamedTuple
+
+from explorer.plan.kinds.kind import Counted, Kind, keeps_inputs, nothing, params
+from explorer.plan.operations import Op
+from explorer.plan.writer import Writer
+
+Norms = Literal["batch", "group", "none"]
+
+GROUPS = 32  # 1803.08494; fewer where 32 does not divide the channels
+
+
+class Norm(NamedTuple):
+    function: Norms
+    groups: int
+    zero: bool  # scale initialised to zero (Goyal et al., 1706.02677, section 5.1)
+
+
+BATCH, BATCH_ZERO = Norm("batch", 0, False), Norm("batch", 0, True)
+
+
+def norm(net: Writer, name: str, x: Op, zero: bool = False) -> Op:
+    """Nothing, where the network has no norms."""
+    if net.norms == "none":
+        return x
+    channels = x.shape[0]
+    attributes = BATCH_ZERO if zero else BATCH
+    if net.norms == "group":
+        groups = GROUPS
+        while channels % groups:
+            groups -= 1
+        attributes = Norm("group", groups, zero)
+    return net.same(name, "norm", x, attributes, 2 * channels)
+
+
+def of_the_batch(op: Op) -> bool:
+    return bool(op.attributes.function == "batch")
+
+
+def by_fvcore(op: Op, x: Op) -> int:
+    """2 for each number of a batch norm (in eval mode), 5 of a group norm."""
+    return x.size * (2 if of_the_batch(op) else 5)
+
+
+def by_thop(op: Op, x: Op) -> int:
+    """4 for each number of a batch norm, where 2 are meant; none of a group norm."""
+    return 4 * x.size if of_the_batch(op) else 0
+
+
+def by_ptflops(op: Op, x: Op) -> int:
+    return 2 * x.size
+
+
+def example(net: Writer) -> None:
+    net.norms = "batch"
+    x = norm(net, "batch", net.input)
+    x = norm(net, "batch_zero", x, zero=True)
+    net.norms = "group"
+    norm(net, "group", x)
+
+
+KINDS = (
+    Kind(
+        name="norm",
+        word="norm",
+        colour="#b8b8b8",
+        weighted=False,
+        counted=Counted(nothing, params, by_fvcore, by_thop, by_ptflops),
+        keeps=keeps_inputs,
+        example=example,
+        mentioned=3,
+        rescales=True,
+        batch_statistics=of_the_batch,
+    ),
+)

@@ -1,0 +1,119 @@
+"""From a small map to a larger one: bilinear, or by a transposed convolution that is learned (Long et al.,
+1411.4038, section 3.3).
+"""
+
+from typing import NamedTuple
+
+from explorer.plan.kinds.kind import Count, Counted, Kind, keeps_inputs, keeps_nothing, macs, nothing
+from explorer.plan.kinds.pools import avg_pool
+from explorer.plan.operations import Op
+from explorer.plan.writer import Writer
+
+
+class Upsample(NamedTuple):
+    factor: int
+
+
+class TransposedConv(NamedTuple):
+    kernel: int
+    stride: int
+    padding: int
+    bias: bool
+
+
+def upsample(net: Writer, name: str, x: Op, factor: int) -> Op:
+    """(C, H, W) -> (C, factor H, factor W), bilinear; the corners of pixels align, not their centres.
+
+    Each number is a mean of two neighbours along each side. Raises ValueError where it goes beyond the input's size.
+    """
+    c, h, w = x.shape
+    stride = _finer(name, x, factor)
+    field = x.receptive_field + x.stride * (min(h, w) > 1)
+    return net.write(name, "upsample", (x.name,), (c, factor * h, factor * w), 0, 0, stride, field, Upsample(factor))
+
+
+def transposed_conv(net: Writer, name: str, x: Op, out: int, factor: int, bias: bool | None = None) -> Op:
+    """(C, H, W) -> (out, factor H, factor W), by a kernel of twice the factor where that is even (as in 1411.4038),
+    of the factor where it is odd. One MAC for each number of the input and of the kernel's.
+
+    Raises ValueError where it goes beyond the input's size.
+    """
+    c, h, w = x.shape
+    stride = _finer(name, x, factor)
+    kernel, padding = (factor, 0) if factor % 2 else (2 * factor, factor // 2)
+    bias = net.norms == "none" if bias is None else bias
+    weights = c * out * kernel * kernel
+    field = x.receptive_field + (kernel // factor - 1) * x.stride
+    return net.write(
+        name,
+        "transposed_conv",
+        (x.name,),
+        (out, factor * h, factor * w),
+        weights + out * bias,
+        weights * h * w,
+        stride,
+        field,
+        TransposedConv(kernel, factor, padding, bias),
+    )
+
+
+def _finer(name: str, x: Op, factor: int) -> int:
+    if x.stride % factor:
+        raise ValueError(
+            f"{name} enlarges {factor} times what {x.name} has made {x.stride} times smaller: "
+            "strides are whole pixels of the input"
+        )
+    return x.stride // factor
+
+
+def times(factor: int) -> Count:
+    """For each number of the output."""
+    return lambda op, x: factor * op.size
+
+
+def biases(op: Op, x: Op) -> int:
+    return op.size if op.attributes.bias else 0
+
+
+def by_positions(op: Op, x: Op) -> int:
+    """torchinfo: the parameters once for each position of the output, though the kernel stands at the input's."""
+    return op.params * op.shape[1] * op.shape[2]
+
+
+def by_thop(op: Op, x: Op) -> int:
+    """As if the kernel stood at each position of the output."""
+    return op.macs // (x.shape[1] * x.shape[2]) * op.shape[1] * op.shape[2]
+
+
+def upsample_example(net: Writer) -> None:
+    x = avg_pool(net, "small", net.input, 4, 4)
+    upsample(net, "up", upsample(net, "up_first", x, 2), 2)
+
+
+def transposed_conv_example(net: Writer) -> None:
+    x = avg_pool(net, "small", net.input, 6, 6)
+    x = transposed_conv(net, "even", x, 4, 2, bias=True)
+    transposed_conv(net, "odd", x, 5, 3, bias=False)
+
+
+KINDS = (
+    Kind(
+        name="upsample",
+        word="upsample",
+        colour="#999933",
+        weighted=False,
+        counted=Counted(nothing, nothing, times(4), times(11), times(1), times(1)),
+        keeps=keeps_nothing,
+        example=upsample_example,
+    ),
+    Kind(
+        name="transposed_conv",
+        word="transposed conv",
+        colour="#332288",
+        weighted=True,
+        counted=Counted(biases, by_positions, fvcore=macs, thop=by_thop, ptflops=macs),
+        keeps=keeps_inputs,
+        example=transposed_conv_example,
+        detour="projection",
+    ),
+)

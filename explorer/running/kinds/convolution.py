@@ -1,0 +1,82 @@
+"""How convolutions run."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn import init
+
+from explorer.plan import Inits, Op
+from explorer.plan.kinds.convolution import Conv
+from explorer.running.kinds.running import Running, initialise_bias
+from explorer.running.text import Number, Read, Text, commas
+
+
+class SharedConv2d(nn.Module):
+    """A kernel over all channels, of which each call reads the slice that begins at `start`."""
+
+    def __init__(self, channels: int, out: int, kernel: int, bias: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out, channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(out)) if bias else None
+
+    def forward(self, x: Tensor, start: int) -> Tensor:
+        kernel = self.weight.narrow(1, start, x.shape[1])
+        return F.conv2d(x, kernel, self.bias, padding=kernel.shape[-1] // 2)
+
+
+def module(op: Op, x: Op) -> nn.Module:
+    a: Conv = op.attributes
+    if a.shared:
+        return SharedConv2d(a.shared_channels, op.shape[0], a.kernel, a.bias)
+    return nn.Conv2d(x.shape[0], op.shape[0], a.kernel, a.stride, a.padding, a.dilation, a.groups, a.bias)
+
+
+def call(op: Op, module: Any, x: Any) -> Any:
+    return module(x, op.attributes.start) if op.attributes.shared else module(x)
+
+
+def initialise(module: nn.Module, inits: Inits, draw: torch.Generator) -> None:
+    """Kaiming: normal, fan-out (1502.01852); biases zero."""
+    assert isinstance(module, nn.Conv2d | SharedConv2d)
+    if inits == "kaiming":
+        init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=draw)
+    else:
+        init.kaiming_uniform_(module.weight, a=5**0.5, generator=draw)
+    initialise_bias(module.weight, module.bias, inits, draw)
+
+
+def construction(op: Op, x: Op) -> Text:
+    a: Conv = op.attributes
+    name, read = ("SharedConv2d(", a.shared_channels) if a.shared else ("nn.Conv2d(", x.shape[0])
+    sizes = commas([(Number("channels", read),), (Number("width", op.shape[0]),), (Number("kernel", a.kernel),)])
+    options = ("stride", a.stride, 1), ("padding", a.padding, 0), ("dilation", a.dilation, 1), ("groups", a.groups, 1)
+    holes = [Number(role, value, True, default) for role, value, default in options]
+    return (name, *sizes, *holes, ")" if a.bias else ", bias=False)")
+
+
+def application(op: Op, module: str) -> Text:
+    a: Conv = op.attributes
+    start = (Number("start", a.start, True, 0, kept=True),) if a.shared else ()
+    return (f"{module}(", Read(op.inputs), *start, ")")
+
+
+HELPER = '''class SharedConv2d(nn.Conv2d):
+    """A kernel over all channels, of which each call reads the slice that begins at `start`."""
+
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        kernel = self.weight.narrow(1, start, x.shape[1])
+        return F.conv2d(x, kernel, self.bias, padding=self.padding)'''
+
+RUNNING = (
+    Running(
+        kind="conv",
+        module=module,
+        call=call,
+        initialise=initialise,
+        construction=construction,
+        application=application,
+        helper={"SharedConv2d": HELPER},
+    ),
+)

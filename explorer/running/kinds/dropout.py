@@ -1,0 +1,49 @@
+"""How dropping runs: in training mode alone."""
+
+from torch import nn
+from torchvision.ops import StochasticDepth
+
+from explorer.plan import Op
+from explorer.running.kinds.running import Running
+from explorer.running.text import Number, Text
+
+
+def dropout_module(op: Op, x: Op) -> nn.Module:
+    return nn.Dropout(op.attributes.p)
+
+
+def drop_path_module(op: Op, x: Op) -> nn.Module:
+    module: nn.Module = StochasticDepth(op.attributes.p, "row")
+    return module
+
+
+def dropout_construction(op: Op, x: Op) -> Text:
+    return ("nn.Dropout(", Number("dropout", op.attributes.p), ")")
+
+
+def drop_path_construction(op: Op, x: Op) -> Text:
+    return ("DropPath(", Number("drop_path", op.attributes.p), ")")
+
+
+HELPER = '''class DropPath(nn.Module):
+    """In training, drops the whole branch of an image (1603.09382)."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        noise = x.new_empty(len(x), 1, 1, 1).bernoulli_(1 - self.p).div_(1 - self.p)
+        return x * noise'''
+
+RUNNING = (
+    Running(kind="dropout", module=dropout_module, construction=dropout_construction),
+    Running(
+        kind="drop_path",
+        module=drop_path_module,
+        construction=drop_path_construction,
+        helper={"DropPath": HELPER},
+    ),
+)

@@ -1,0 +1,82 @@
+"""How norms run."""
+
+import torch
+from torch import Tensor, nn
+
+from explorer.plan import Inits, Op
+from explorer.plan.kinds.norm import GROUPS, Norm
+from explorer.running.kinds.joins import Product
+from explorer.running.kinds.running import Running, rescale
+from explorer.running.text import Number, Text
+
+
+def module(op: Op, x: Op) -> nn.Module:
+    a: Norm = op.attributes
+    return nn.GroupNorm(a.groups, x.shape[0]) if a.function == "group" else nn.BatchNorm2d(x.shape[0])
+
+
+def initialise(module: nn.Module, inits: Inits, draw: torch.Generator) -> None:
+    """Scale one, offset zero; of a batch norm, statistics of numbers that are normal."""
+    assert isinstance(module, nn.BatchNorm2d | nn.GroupNorm)
+    module.reset_parameters()
+
+
+def starts_at_zero(op: Op) -> bool:
+    return bool(op.attributes.zero)
+
+
+def construction(op: Op, x: Op) -> Text:
+    a: Norm = op.attributes
+    channels = Number("channels", x.shape[0])
+    if a.function == "batch":
+        return ("nn.BatchNorm2d(", channels, ")")
+    if a.groups == max(g for g in range(1, GROUPS + 1) if x.shape[0] % g == 0):
+        return ("GroupNorm(", channels, ")")
+    return ("nn.GroupNorm(", Number("groups", a.groups), ", ", channels, ")")
+
+
+HELPER = f'''class GroupNorm(nn.GroupNorm):
+    """In {GROUPS} groups, or the most below that divide the channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(max(g for g in range(1, {GROUPS + 1}) if channels % g == 0), channels)'''
+
+
+class ReciprocalRoot(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.rsqrt()
+
+
+class GroupNormInParts(nn.Module):
+    """A group norm in parts that each have a rule: it divides by a deviation that depends on the image."""
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        super().__init__()
+        self.norm = norm
+        self.square, self.scale, self.root = Product(), Product(), ReciprocalRoot()
+
+    def forward(self, x: Tensor) -> Tensor:
+        groups = x.reshape(len(x), self.norm.num_groups, -1)
+        centred = groups - groups.mean(2, keepdim=True)
+        variance = self.square(centred, centred).mean(2, keepdim=True)
+        normal = self.scale(centred, self.root(variance + self.norm.eps)).view_as(x)
+        scaled: Tensor = normal * self.norm.weight[:, None, None] + self.norm.bias[:, None, None]
+        return scaled
+
+
+def for_deep_lift(module: nn.Module) -> nn.Module:
+    return GroupNormInParts(module) if isinstance(module, nn.GroupNorm) else module
+
+
+RUNNING = (
+    Running(
+        kind="norm",
+        module=module,
+        initialise=initialise,
+        starts_at_zero=starts_at_zero,
+        construction=construction,
+        helper={"GroupNorm": HELPER},
+        for_deep_lift=for_deep_lift,
+        rules={ReciprocalRoot: rescale},
+    ),
+)

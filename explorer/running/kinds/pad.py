@@ -1,0 +1,40 @@
+"""How the shortcut of option A runs."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from explorer.plan import Op
+from explorer.running.kinds.running import Running
+from explorer.running.text import Number, Text
+
+
+class ZeroPad(nn.Module):
+    """(N, C, H, W) -> (N, out, ceil(H/stride), ceil(W/stride)): every stride-th pixel, then channels of zeros."""
+
+    def __init__(self, stride: int, missing: int) -> None:
+        super().__init__()
+        self.stride, self.missing = stride, missing
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.missing))
+
+
+def module(op: Op, x: Op) -> nn.Module:
+    return ZeroPad(op.attributes.stride, op.shape[0] - x.shape[0])
+
+
+def construction(op: Op, x: Op) -> Text:
+    return ("ZeroPad(", Number("width", op.shape[0]), ", ", Number("stride", op.attributes.stride), ")")
+
+
+HELPER = '''class ZeroPad(nn.Module):
+    """Every stride-th pixel, and zeros for the channels that are missing."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.channels, self.stride = channels, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.channels - x.shape[1]))'''
+
+RUNNING = (Running(kind="pad", module=module, construction=construction, helper={"ZeroPad": HELPER}),)

@@ -1,0 +1,114 @@
+"""How pools run."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from explorer.plan import Op
+from explorer.plan.kinds.pools import Pool
+from explorer.running.kinds.running import Running
+from explorer.running.text import Read, Text
+
+
+def max_module(op: Op, x: Op) -> nn.Module:
+    a: Pool = op.attributes
+    return nn.MaxPool2d(a.kernel, a.stride, a.padding)
+
+
+def avg_module(op: Op, x: Op) -> nn.Module:
+    a: Pool = op.attributes
+    return nn.AvgPool2d(a.kernel, a.stride, a.padding)
+
+
+def adaptive_module(op: Op, x: Op) -> nn.Module:
+    return nn.AdaptiveAvgPool2d(op.shape[1])
+
+
+def _sizes(a: Pool) -> str:
+    return f"{a.kernel}, stride={a.stride}" + (f", padding={a.padding}" if a.padding else "")
+
+
+def max_construction(op: Op, x: Op) -> Text:
+    return (f"nn.MaxPool2d({_sizes(op.attributes)})",)
+
+
+def avg_construction(op: Op, x: Op) -> Text:
+    return (f"nn.AvgPool2d({_sizes(op.attributes)})",)
+
+
+def adaptive_construction(op: Op, x: Op) -> Text:
+    return (f"nn.AdaptiveAvgPool2d({op.shape[1]})",)
+
+
+def application(op: Op, module: str) -> Text:
+    return (f"F.{op.kind}2d(", Read(op.inputs), f", {_sizes(op.attributes)})")
+
+
+def adaptive_application(op: Op, module: str) -> Text:
+    return ("F.adaptive_avg_pool2d(", Read(op.inputs), f", {op.shape[1]})")
+
+
+class MaxPoolOfOverlaps(nn.MaxPool2d):
+    """A max pool whose windows may overlap."""
+
+
+def rule_of_overlaps(
+    module: nn.MaxPool2d, inputs: Tensor, outputs: Tensor, grad_input: Tensor, grad_output: Tensor, eps: float = 1e-10
+) -> Tensor:
+    """Captum's rule, except that a pixel that is the maximum of several windows gets the contributions of all.
+
+    Captum spreads them by max_unpool2d, which keeps one of several; in the 3x3 pools of stride 2 of ImageNet stems
+    the contributions then do not sum to the change of the output.
+    """
+    (x, reference), (y, y_reference) = inputs.chunk(2), outputs.chunk(2)
+    larger = torch.maximum(y, y_reference)
+    change = grad_output * torch.cat([larger - y_reference, y - larger])
+    _, where = F.max_pool2d(inputs, module.kernel_size, module.stride, module.padding, return_indices=True)
+    given = torch.zeros_like(inputs).flatten(2).scatter_add_(2, where.flatten(2), change.flatten(2)).view_as(inputs)
+    first, second = given.chunk(2)
+    difference = torch.cat([x - reference] * 2)
+    return torch.where(difference.abs() < eps, grad_input, torch.cat([first + second] * 2) / difference)
+
+
+def for_deep_lift(module: nn.Module) -> nn.Module:
+    assert isinstance(module, nn.MaxPool2d)
+    return MaxPoolOfOverlaps(module.kernel_size, module.stride, module.padding)
+
+
+RUNNING = (
+    Running(
+        kind="max_pool",
+        module=max_module,
+        construction=max_construction,
+        constructed=False,
+        application=application,
+        written_in=(),
+        own_input=True,
+        for_deep_lift=for_deep_lift,
+        rules={MaxPoolOfOverlaps: rule_of_overlaps},
+    ),
+    Running(
+        kind="avg_pool",
+        module=avg_module,
+        construction=avg_construction,
+        constructed=False,
+        application=application,
+        written_in=(),
+    ),
+    Running(
+        kind="global_pool",
+        module=adaptive_module,
+        construction=adaptive_construction,
+        constructed=False,
+        application=adaptive_application,
+        written_in=(),
+    ),
+    Running(
+        kind="adaptive_pool",
+        module=adaptive_module,
+        construction=adaptive_construction,
+        constructed=False,
+        application=adaptive_application,
+        written_in=(),
+    ),
+)

@@ -1,0 +1,69 @@
+"""How a kind of operation runs, as one value."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import init
+
+from explorer.plan import Inits, Op
+from explorer.running.text import Read, Text
+
+Rule = Callable[..., Tensor]  # as in Captum's table of nonlinear modules
+
+
+def rescale(*_: object, **__: object) -> Tensor:
+    """Stands for Captum's own rule."""
+    raise TypeError("Captum's rule of rescaling takes the place of this one")
+
+
+def called(op: Op, module: Callable[..., Any], *inputs: Any) -> Any:
+    return module(*inputs)
+
+
+def by_module(op: Op, module: str) -> Text:
+    """The module, called with the operation's inputs."""
+    (x,) = op.inputs
+    return (f"{module}(", Read((x,)), ")")
+
+
+def never(op: Op) -> bool:
+    return False
+
+
+def as_it_is(module: nn.Module) -> nn.Module:
+    return module
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """`module` makes the module of an operation on `x`; `call` applies it, to tensors or to what stands for them while
+    a graph is written. `initialise` fills every parameter and buffer; kinds without any have none.
+
+    In the exported source, `construction` is the text that makes the module of an operation on `x`, "" for what a
+    function does there, `application` that of its call, and `helper` the class that the first needs.
+    """
+
+    kind: str
+    module: Callable[[Op, Op], nn.Module]
+    call: Callable[..., Any] = called
+    initialise: Callable[[nn.Module, Inits, torch.Generator], None] | None = None
+    starts_at_zero: Callable[[Op], bool] = never  # its `weight`, after that
+    construction: Callable[[Op, Op], Text]
+    constructed: bool = True  # it has a module in the exported source; else a function does its work
+    application: Callable[[Op, str], Text] = by_module
+    helper: Mapping[str, str] = field(default_factory=dict)  # name of a class -> its source
+    sequential: bool = True  # it may stand in an nn.Sequential
+    written_in: tuple[str, ...] | None = None  # kinds of readers in whose expression it may stand; None: in any
+    own_input: bool = False  # Captum hooks the tensor that goes in, which must then have no other reader
+    for_deep_lift: Callable[[nn.Module], nn.Module] = as_it_is  # the module that DeepLift takes in its place
+    rules: Mapping[type[nn.Module], Rule] = field(default_factory=dict)  # of DeepLift, by module
+
+
+def initialise_bias(weight: Tensor, bias: Tensor | None, inits: Inits, draw: torch.Generator) -> None:
+    """Zero with Kaiming's; else uniform within 1 / sqrt(fan-in), as PyTorch has it."""
+    if bias is not None:
+        bound = 0.0 if inits == "kaiming" else weight[0].numel() ** -0.5
+        init.uniform_(bias, -bound, bound, generator=draw)

@@ -1,0 +1,63 @@
+"""How maps are enlarged."""
+
+import torch
+from torch import nn
+from torch.nn import init
+
+from explorer.plan import Inits, Op
+from explorer.plan.kinds.upsample import TransposedConv
+from explorer.running.kinds.running import Running, initialise_bias
+from explorer.running.text import Number, Read, Text
+
+
+def upsample_module(op: Op, x: Op) -> nn.Module:
+    return nn.Upsample(scale_factor=op.attributes.factor, mode="bilinear", align_corners=False)
+
+
+def upsample_construction(op: Op, x: Op) -> Text:
+    return (f'nn.Upsample(scale_factor={op.attributes.factor}, mode="bilinear")',)
+
+
+def upsample_application(op: Op, module: str) -> Text:
+    return ("F.interpolate(", Read(op.inputs), f', scale_factor={op.attributes.factor}, mode="bilinear")')
+
+
+def transposed_conv_module(op: Op, x: Op) -> nn.Module:
+    a: TransposedConv = op.attributes
+    return nn.ConvTranspose2d(x.shape[0], op.shape[0], a.kernel, a.stride, a.padding, bias=a.bias)
+
+
+def initialise(module: nn.Module, inits: Inits, draw: torch.Generator) -> None:
+    """As a convolution's: Kaiming, normal (1502.01852), by the numbers that each number of the input goes out to."""
+    assert isinstance(module, nn.ConvTranspose2d)
+    # (channels, out, size, size): what is fan-in for a convolution's kernel is fan-out here
+    if inits == "kaiming":
+        init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu", generator=draw)
+    else:
+        init.kaiming_uniform_(module.weight, a=5**0.5, generator=draw)
+    initialise_bias(module.weight, module.bias, inits, draw)
+
+
+def transposed_conv_construction(op: Op, x: Op) -> Text:
+    a: TransposedConv = op.attributes
+    sizes = f", {a.kernel}, stride={a.stride}" + (f", padding={a.padding}" if a.padding else "")
+    close = sizes + (")" if a.bias else ", bias=False)")
+    return ("nn.ConvTranspose2d(", Number("channels", x.shape[0]), ", ", Number("width", op.shape[0]), close)
+
+
+RUNNING = (
+    Running(
+        kind="upsample",
+        module=upsample_module,
+        construction=upsample_construction,
+        constructed=False,
+        application=upsample_application,
+        written_in=(),
+    ),
+    Running(
+        kind="transposed_conv",
+        module=transposed_conv_module,
+        initialise=initialise,
+        construction=transposed_conv_construction,
+    ),
+)
