@@ -11,7 +11,8 @@ from controls.services import built, forwards
 from controls.text import number, shape
 from explorer.analyses import activations
 from explorer.analyses.activations import Maps
-from explorer.plan.wiring import refined_layers
+from explorer.families import family_of
+from explorer.plan.wiring import refined_layers, stage_ends
 from explorer.plots import charts, mosaic
 from explorer.plots.colours import paint
 from explorer.running import weights
@@ -114,7 +115,7 @@ def one_operation(name: str, maps: Maps, used: weights.Weights) -> None:
         opacity = st.slider("Opacity of the map over the image", 0.0, 1.0, 0.7, 0.1, key="opacity")
         painted = paint(maps[channel], reach[channel], signed)
         st.image(mosaic.data_url(mosaic.overlay(view, painted, opacity)), width="stretch")
-        st.plotly_chart(charts.histogram(maps[channel], family.colour), key="histogram", config=BARE)
+        st.plotly_chart(charts.histogram(maps[channel], family_of(config).colour), key="histogram", config=BARE)
     with st.container(horizontal=True):
         st.download_button("Mosaic as PNG", mosaic.png(sheet.picture), f"{name}.png", "image/png", on_click="ignore")
         st.download_button(
@@ -139,7 +140,7 @@ with left:
     picture = pictures.chosen_picture()
 network, used = built.current()
 view = forwards.seen(picture, config, used)
-ends = activations.stage_ends(plan)
+ends = stage_ends(plan)
 glance = forwards.forward(network, config, used, picture, tuple(op.name for op in ends.values()))
 with middle:
     caption = f"What the network gets, {config.input_size}×{config.input_size}"

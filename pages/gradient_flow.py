@@ -10,6 +10,7 @@ from explorer.analyses.flow_reading import Gradient, Quantity, Reading
 from explorer.analyses.gradients import Flow
 from explorer.counting.comparisons import CLASSICS, Contender
 from explorer.pictures.images import SAMPLES, sample
+from explorer.plan.wiring import residual_blocks
 from explorer.plots import gradients as plots
 
 PLOT = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "filename": "gradient-flow", "scale": 2}}
@@ -189,7 +190,7 @@ def who_feeds_whom(settings: Settings) -> None:
 
 
 def ensemble(settings: Settings) -> None:
-    if not paths.residual_blocks(plan):
+    if not residual_blocks(plan):
         st.info("There is one path through this network: it has no residual blocks.")
         return
     place = st.empty()

@@ -9,6 +9,7 @@ import torch
 from explorer.analyses import activations
 from explorer.analyses.activations import principal_components
 from explorer.families import FAMILIES, PRESETS, parse, plan
+from explorer.plan.wiring import stage_ends
 from explorer.running.network import build, run
 
 
@@ -117,19 +118,19 @@ def test_a_network_that_overflowed_answers_nothing(logits):
     ],
 )
 def test_stage_ends(name, ends):
-    found = activations.stage_ends(plan(PRESETS[name]))
+    found = stage_ends(plan(PRESETS[name]))
     assert {stage: (op.name, op.shape) for stage, op in found.items()} == ends
 
 
 def test_a_stage_of_single_pixels_has_no_end_to_look_at():
     # 32 pixels, halved five times
-    assert "stage 4" not in activations.stage_ends(plan(PRESETS["resnet18"].replace(input_size=32)))
+    assert "stage 4" not in stage_ends(plan(PRESETS["resnet18"].replace(input_size=32)))
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_has_stages_to_look_at(name):
     p = plan(PRESETS[name])
-    ends = activations.stage_ends(p)
+    ends = stage_ends(p)
     assert [op.stage for op in ends.values()] == list(ends)
     assert list(ends) == [s for s in dict.fromkeys(op.stage for op in p.ops[1:]) if s != "head"]
 
@@ -308,6 +309,6 @@ def test_statistics_of_maps_that_overflowed():
 
 def test_a_family_of_ones_own_is_looked_at_too():
     config = parse({"family": "densenet", "blocks": (2, 2, 2), "stem": "cifar", "input_size": 16, "growth_rate": 4})
-    ends = activations.stage_ends(plan(config))
+    ends = stage_ends(plan(config))
     # 64 + 2·4 = 72, halved, and 8 more, ..
     assert [op.shape[0] for op in ends.values()] == [64, 72, 36, 44, 22, 30]

@@ -152,7 +152,7 @@ def test_nothing_is_made_of_what_is_refused(monkeypatch):
         raise AssertionError("something was made")
 
     monkeypatch.setenv("EXPLORER_MAX_MEMORY", "1MB")
-    for maker in ("blank", "GraphModule", "Graph", "_module", "initialise"):
+    for maker in ("blank", "GraphModule", "Graph", "_call", "initialise"):
         monkeypatch.setattr(network, maker, make)
     with pytest.raises(BudgetError, match="the limit is"):
         network.build(plan(PRESETS["resnet18"]))

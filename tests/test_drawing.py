@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from explorer.drawing import MOST_COLUMNS, differences, draw, opened_to, shortcut
+from explorer.drawing import MOST_COLUMNS, differences, draw, opened_to
 from explorer.families import FAMILIES, PRESETS, parse, plan
+from explorer.plan.wiring import shortcut
 
 LEVELS = ("stage", "block", "operation")
 TINY = {"stem": "cifar", "stem_width": 8, "input_size": 16, "classes": 5}

@@ -15,6 +15,7 @@ from explorer.analyses import gradients, paths
 from explorer.analyses.gradients import Batch, GradientError
 from explorer.families import PRESETS, plan
 from explorer.plan import Recorder
+from explorer.plan.wiring import forks, residual_blocks
 from explorer.running.network import build, run
 
 
@@ -177,7 +178,7 @@ def test_all_paths_together_are_the_whole_gradient():
     for fields in ({}, {"order": "pre"}, {"shortcut": "A"}):
         here = small("resnet", blocks=(2, 1, 1), **fields)
         network, batch = own(here), batch_of(here)
-        blocks = paths.residual_blocks(here)
+        blocks = residual_blocks(here)
         wanted = [name for block in blocks for name in (block.source, block.join, block.shortcut, *block.branch)]
         logits, kept = run(network, batch.images, list(dict.fromkeys(wanted)))
         loss = F.cross_entropy(logits, batch.labels)
@@ -191,7 +192,7 @@ def test_a_kept_edge_changes_nothing():
     here = small("cliquenet", widths=(4, 4, 4), layers=(3, 2, 2))
     network = build(here)
     images, _ = gradients.noise(here, 2, 0)
-    edges = list(gradients.forks(here))
+    edges = list(forks(here))
     logits, kept = run(network, images, edges)
     plain, outputs = run(network, images, [source for source, _ in edges])
     assert torch.equal(logits, plain)

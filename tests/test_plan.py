@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from explorer.families import PRESETS, plan, write_plan
-from explorer.plan import Activation, Conv, Drop, Norm, Op, Pad, Pool, Recorder
+from explorer.plan import Op, Recorder
+from explorer.plan.kinds.activation import Activation
+from explorer.plan.kinds.convolution import Conv
+from explorer.plan.kinds.dropout import Drop
+from explorer.plan.kinds.norm import Norm
+from explorer.plan.kinds.pad import Pad
+from explorer.plan.kinds.pools import Pool
 
 ROOT = Path(__file__).parents[1]
 

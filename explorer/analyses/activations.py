@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.fx import GraphModule
 
-from explorer.plan import Op, Plan
 from explorer.running.network import plan_of, run
 
 Maps = NDArray[np.float32]
@@ -43,14 +42,6 @@ def answers(logits: NDArray[np.float32], most: int = 5) -> list[Answer]:
         powers = np.exp(np.where(wide == wide.max(), 0, wide - wide.max()))
     probabilities = powers / powers.sum() if not np.isnan(wide).any() else np.full(len(wide), np.nan)
     return [Answer(int(i), float(probabilities[i])) for i in np.argsort(-probabilities, kind="stable")[:most]]
-
-
-def stage_ends(plan: Plan) -> dict[str, Op]:
-    """Stage -> its last feature map that another stage reads, or its last one if none does."""
-    stage_of = {op.name: op.stage for op in plan.ops}
-    read = {name for op in plan.ops for name in op.inputs if stage_of[name] != op.stage}
-    maps = [op for op in plan.ops[1:] if op.stage != "head" and min(op.shape[1:]) > 1]
-    return {op.stage: op for op in maps} | {op.stage: op for op in maps if op.name in read}
 
 
 class Channels(NamedTuple):

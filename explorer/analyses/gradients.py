@@ -18,15 +18,14 @@ from torch.fx import GraphModule
 from torch.nn import functional as F
 
 from explorer.counting.memory import BYTES, training_bytes
-from explorer.drawing import shortcut
 from explorer.errors import ExplorerError
-from explorer.plan import Activation, Conv, Norm, Op, Plan
-from explorer.running.network import Edge, blank, initialise, plan_of, run
+from explorer.plan import Plan
+from explorer.plan.kinds import KINDS
+from explorer.plan.wiring import Block, Edge, block_of, forks, owner, residual_blocks, weight_owners
+from explorer.running.network import blank, initialise, plan_of, run
 
 Table = NDArray[np.float64]
 Mode = Literal["train", "eval"]
-
-WEIGHTED = ("conv", "linear")
 
 
 class GradientError(ExplorerError):
@@ -90,7 +89,7 @@ def check(plan: Plan, count: int, mode: Mode) -> None:
     """Raises GradientError where batch norm would have one value to normalise."""
     for op in plan.ops if mode == "train" else ():
         alone = count * op.shape[1] * op.shape[2] < 2
-        if alone and isinstance(op.attributes, Norm) and op.attributes.function == "batch":
+        if alone and KINDS[op.kind].batch_statistics(op):
             raise GradientError(f"In train mode {op.name} has one value a channel: use at least 2 images.")
 
 
@@ -100,7 +99,7 @@ def measured(plan: Plan, every: bool = False) -> tuple[str, ...]:
     A norm's output is one multiplication away from the convolution's or the ReLU's beside it, and keeping it would be
     a third of the time and of the memory.
     """
-    return tuple(op.name for op in plan.ops[1:] if every or op.kind != "norm")
+    return tuple(op.name for op in plan.ops[1:] if every or not KINDS[op.kind].rescales)
 
 
 def flow(
@@ -144,8 +143,8 @@ def _flow(network: GraphModule, batch: Batch, names: Sequence[str]) -> tuple[Tab
     for name, output in kept.items():
         op = plan_of(network)[name]
         with torch.no_grad():
-            outside[name] = _mean(output), _norm(output), _dead(op, output) if op.kind == "activation" else nothing
-        _on_gradient(output, partial(measure, name=name, weighted=op.kind in WEIGHTED))
+            outside[name] = _mean(output), _norm(output), _dead(output) if KINDS[op.kind].sparse(op) else nothing
+        _on_gradient(output, partial(measure, name=name, weighted=KINDS[op.kind].weighted))
     del kept, logits, output  # what autograd does not need is freed on the way back
     weights = list(_weights(network).values())
     gradients = torch.autograd.grad(loss, weights)
@@ -168,15 +167,8 @@ def _on_gradient(tensor: Tensor, listen: Callable[[Tensor], None]) -> None:
 
 def _weights(network: GraphModule) -> dict[str, Tensor]:
     """The kernels and matrices, by the operation that first reads each."""
-    found: dict[str, Tensor] = {}
-    seen = set()
-    for op in plan_of(network).ops:
-        if op.kind in WEIGHTED:
-            shared = op.attributes.shared if isinstance(op.attributes, Conv) else ""
-            if (owner := shared or op.name) not in seen:
-                seen.add(owner)
-                found[op.name] = network.get_parameter(f"{owner}.weight")
-    return found
+    owners = weight_owners(plan_of(network))
+    return {name: network.get_parameter(f"{kernel}.weight") for name, kernel in owners.items()}
 
 
 def _wide(tensor: Tensor) -> torch.dtype:
@@ -208,9 +200,7 @@ def _nonzero(tensor: Tensor) -> Tensor:
     return tensor.sign().abs_().mean()
 
 
-def _dead(op: Op, output: Tensor) -> Tensor:
-    if isinstance(op.attributes, Activation) and op.attributes.function != "relu":
-        return output.new_full((), torch.nan)
+def _dead(output: Tensor) -> Tensor:
     return (output.amax((2, 3)).amax(0) == 0).to(output.dtype).mean()
 
 
@@ -229,15 +219,6 @@ class Routes(NamedTuple):
     whole: dict[str, float]
     norm: dict[Edge, float]
     along: dict[Edge, float]
-
-
-def forks(plan: Plan) -> tuple[Edge, ...]:
-    """The edges out of operations that more than one other reads."""
-    readers: dict[str, list[str]] = {op.name: [] for op in plan.ops}
-    for op in plan.ops:
-        for name in op.inputs:
-            readers[name].append(op.name)
-    return tuple((op.name, to) for op in plan.ops[1:] if len(readers[op.name]) > 1 for to in readers[op.name])
 
 
 def routes(network: GraphModule, batch: Batch) -> Routes:
@@ -296,20 +277,20 @@ class Split(NamedTuple):
 def splits(routes: Routes) -> tuple[Split, ...]:
     """One for each residual block, in order."""
     found = []
-    for op in routes.plan.ops:
-        if op.kind != "add":
-            continue
-        way = shortcut(routes.plan, op)
-        skip = (way.source, way.path[0] if way.path else op.name)
-        others = [edge for edge in routes.along if edge[0] == way.source and edge != skip]
-        if skip in routes.along and others:
+    for block in residual_blocks(routes.plan):
+        if block.shortcut in routes.along and block.branch:
             found.append(
                 Split(
-                    op.name, way.source, way.role, routes.whole[way.source], routes.along[skip],
-                    sum(routes.along[edge] for edge in others), routes.norm[skip],
-                    sum(routes.norm[edge] ** 2 for edge in others) ** 0.5,
+                    block.join,
+                    block.source,
+                    block.role,
+                    routes.whole[block.source],
+                    routes.along[block.shortcut],
+                    sum(routes.along[edge] for edge in block.branch),
+                    routes.norm[block.shortcut],
+                    sum(routes.norm[edge] ** 2 for edge in block.branch) ** 0.5,
                 )
-            )  # fmt: skip
+            )
     return tuple(found)
 
 
@@ -343,39 +324,34 @@ def reuse(network: GraphModule) -> tuple[Matrix, ...]:
     channels (Huang et al., 1608.06993, section 5 and figure 5)."""
     plan = plan_of(network)
     weights: dict[Edge, float] = {}
-    readers: dict[str, list[Op]] = {}
-    for op in plan.ops:
-        for name in op.inputs:
-            readers.setdefault(name, []).append(op)
     for source, consumer in forks(plan):
-        conv, first = plan[consumer], 0
-        if conv.kind == "concat":
-            before = conv.inputs[: conv.inputs.index(source)]
+        reader, first = plan[consumer], 0
+        if KINDS[reader.kind].join == "concat":
+            before = reader.inputs[: reader.inputs.index(source)]
             first = sum(plan[name].shape[0] for name in before)
-        while conv.kind != "conv" and len(readers.get(conv.name, ())) == 1 and conv.kind != "linear":
-            conv = readers[conv.name][0]
-        if not isinstance(conv.attributes, Conv) or conv.attributes.groups > 1:
+        while not KINDS[reader.kind].weighted and len(plan.readers[reader.name]) == 1:
+            reader = plan[plan.readers[reader.name][0]]
+        channels = KINDS[reader.kind].reads(reader, slice(first, first + plan[source].shape[0]))
+        if channels is None:
             continue
-        owner, start = conv.attributes.shared or conv.name, conv.attributes.start
-        kernel = network.get_parameter(f"{owner}.weight").detach()
-        channels = slice(start + first, start + first + plan[source].shape[0])
+        kernel = network.get_parameter(f"{owner(reader)}.weight").detach()
         weights[source, consumer] = float(kernel[:, channels].abs().mean(dtype=_wide(kernel)))
     return _matrices(plan, weights)
 
 
 def _matrices(plan: Plan, values: Mapping[Edge, float]) -> tuple[Matrix, ...]:
     """Edges gathered by the blocks at their two ends."""
-    blocks: dict[str, dict[tuple[str, str], float]] = {}
+    blocks: dict[str, dict[Block, float]] = {}
     for edge in forks(plan):
         if edge in values:
             consumer = plan[edge[1]]
             to = blocks.setdefault(edge[0], {})
-            to[_place(consumer)] = to.get(_place(consumer), 0.0) + values[edge]
+            to[block_of(consumer)] = to.get(block_of(consumer), 0.0) + values[edge]
     wide = {name: readers for name, readers in blocks.items() if len(readers) >= LEAST_READERS}
     stages: dict[str, list[str]] = {}
     for name, readers in wide.items():
         stages.setdefault(next(iter(readers))[0], []).append(name)
-    order = list(dict.fromkeys(_place(op) for op in plan.ops))
+    order = list(dict.fromkeys(block_of(op) for op in plan.ops))
     found = []
     for stage, sources in stages.items():
         # a stage's last layers feed fewer, and belong in the picture
@@ -389,7 +365,3 @@ def _matrices(plan: Plan, values: Mapping[Edge, float]) -> tuple[Matrix, ...]:
         told = tuple(block or "out" if place_stage == stage else place_stage for place_stage, block in consumers)
         found.append(Matrix(stage, labels, told, np.array(table)))
     return tuple(found)
-
-
-def _place(op: Op) -> tuple[str, str]:
-    return op.stage, op.block

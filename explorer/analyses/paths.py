@@ -14,9 +14,8 @@ from torch.fx import GraphModule
 from torch.nn import functional as F
 
 from explorer.analyses.gradients import Batch, GradientError, Table, check
-from explorer.drawing import shortcut
-from explorer.plan import Plan
-from explorer.running.network import Edge, plan_of, run
+from explorer.plan.wiring import Edge, Residual, residual_blocks
+from explorer.running.network import plan_of, run
 
 
 class Paths(NamedTuple):
@@ -43,30 +42,6 @@ class Paths(NamedTuple):
     def mean_length(self) -> float:
         """In branches, of the paths that the gradient comes through: each length weighted by what it carries."""
         return float(self.carried @ np.array(self.lengths))
-
-
-class Fork(NamedTuple):
-    """A residual block: its gradient at `join` goes on to `source` by one edge or by the others."""
-
-    source: str
-    join: str
-    shortcut: Edge
-    branch: tuple[Edge, ...]
-
-
-def residual_blocks(plan: Plan) -> tuple[Fork, ...]:
-    readers: dict[str, list[str]] = {}
-    for op in plan.ops:
-        for name in op.inputs:
-            readers.setdefault(name, []).append(op.name)
-    found = []
-    for op in plan.ops:
-        if op.kind == "add":
-            way = shortcut(plan, op)
-            skip = (way.source, way.path[0] if way.path else op.name)
-            branch = tuple((way.source, to) for to in readers[way.source] if (way.source, to) != skip)
-            found.append(Fork(way.source, op.name, skip, branch))
-    return tuple(found)
 
 
 def paths(
@@ -103,7 +78,7 @@ def paths(
     return Paths(len(blocks), tuple(lengths.tolist()), gradient)
 
 
-def _along(blocks: tuple[Fork, ...], kept: dict[str | Edge, Tensor], last: Tensor, through: set[int]) -> Tensor:
+def _along(blocks: tuple[Residual, ...], kept: dict[str | Edge, Tensor], last: Tensor, through: set[int]) -> Tensor:
     """The gradient at the first block's input along one path; `through` are the blocks whose branch it takes."""
     gradient = last
     for i in reversed(range(len(blocks))):

@@ -164,9 +164,7 @@ def initialise(network: GraphModule, seed: int) -> None:
             if kind.initialise:
                 kind.initialise(module, plan.init, draw)
             elif next(chain(module.parameters(), module.buffers()), None) is not None:
-                raise TypeError(
-                    f"nothing initialises the parameters of {name}: its kind {kind.kind!r} does not say how"
-                )
+                raise TypeError(f"the kind {kind.kind!r} does not say how the parameters of {name} are initialised")
     for op in plan.ops[1:]:
         if RUNNING[op.kind].starts_at_zero(op):
             init.zeros_(network.get_parameter(f"{op.name}.weight"))

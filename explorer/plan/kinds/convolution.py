@@ -90,6 +90,11 @@ def shared_conv(net: Writer, name: str, x: Op, kernel: Kernel, start: int = 0) -
     )
 
 
+def reads(op: Op, channels: slice) -> slice | None:
+    a: Conv = op.attributes
+    return None if a.groups > 1 else slice(a.start + channels.start, a.start + channels.stop)
+
+
 def biases(op: Op, x: Op) -> int:
     return op.size if op.attributes.bias else 0
 
@@ -122,5 +127,6 @@ KINDS = (
         example=example,
         mentioned=1,
         detour="projection",
+        reads=reads,
     ),
 )

@@ -56,6 +56,10 @@ def never(op: Op) -> bool:
     return False
 
 
+def reads_no_kernel(op: Op, channels: slice) -> slice | None:
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """A kind of operation. How it is written into a plan (shape, parameters, MACs, receptive field) says a function
@@ -78,4 +82,6 @@ class Kind:
     whole: bool = False  # each number of its output depends on all positions
     rescales: bool = False  # its output is its input but for a factor and an offset a channel
     batch_statistics: Callable[[Op], bool] = never  # in training it needs two values a channel
+    # the part of its kernel (out, channels, ...) that reads these channels of its input; None: there is no such part
+    reads: Callable[[Op, slice], slice | None] = reads_no_kernel
     sparse: Callable[[Op], bool] = never  # it sets numbers to zero, and a channel of zeros learns nothing
