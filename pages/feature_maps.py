@@ -153,11 +153,7 @@ name = choose_operation()
 if name not in glance.maps:
     glance = forwards.forward(network, config, used, picture, (name,))
 one_operation(name, glance.maps[name], used)
-if pairs := {
-    f"{stage}, layer {number}": pair
-    for stage, layers in refined_layers(plan).items()
-    for number, pair in enumerate(layers, start=1)
-}:
+if pairs := refined_layers(plan):
     st.subheader("First pass, second pass")
     st.caption(
         "The second pass computes each layer anew from all the others. One scale; the channels that it changed most "

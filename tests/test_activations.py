@@ -8,8 +8,8 @@ import torch
 
 from explorer.analyses import activations
 from explorer.analyses.activations import principal_components
-from explorer.families import FAMILIES, PRESETS, parse, plan
-from explorer.plan.wiring import stage_ends
+from explorer.families import PRESETS, parse, plan
+from explorer.plan.wiring import refined_layers, stage_ends
 from explorer.running.network import build, run
 
 
@@ -189,7 +189,7 @@ def test_channels_of_a_page():
 
 def test_layers_that_are_computed_twice_are_counted_in_each_stage():
     here = plan(PRESETS["cliquenet_k12_t36"].replace(widths=(4, 4, 4), layers=(3, 2, 2)))
-    found = activations.refined_layers(FAMILIES["cliquenet"].pairs(here))
+    found = refined_layers(here)
     assert list(found) == [
         *("block 1, layer 1", "block 1, layer 2", "block 1, layer 3"),
         *("block 2, layer 1", "block 2, layer 2"),

@@ -22,7 +22,7 @@ ROOMS = {
     "running": {"pictures", "counting", "families", "plan", "errors"},
     "network": {"running"},
     "pictures": {"errors"},
-    "analyses": {"running", "pictures", "counting", "drawing", "plan", "errors"},
+    "analyses": {"running", "pictures", "counting", "plan", "errors"},
     "command_line": {"counting", "families", "links", "running", "errors", "wording"},
     "plots": {"analyses", "counting", "drawing", "plan", "running"},
 }

@@ -4,8 +4,7 @@ Maps are numpy arrays (C, H, W), float32. Nothing here changes the network.
 """
 
 import io
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -88,18 +87,6 @@ def pages(count: int, most: int) -> int:
 def on_page(numbers: NDArray[np.intp], page: int, most: int) -> NDArray[np.intp]:
     """The channels of one page, the first page being 1."""
     return numbers[(page - 1) * most : page * most]
-
-
-def refined_layers(pairs: Iterable[tuple[Op, Op]]) -> dict[str, tuple[str, str]]:
-    """Operations that compute the same features twice, by a name to choose them by: "block 1, layer 2" -> the names of
-    the first and of the second. Layers are counted in each stage.
-    """
-    found: dict[str, tuple[str, str]] = {}
-    layers: Counter[str] = Counter()
-    for first, second in pairs:
-        layers[second.stage] += 1
-        found[f"{second.stage}, layer {layers[second.stage]}"] = first.name, second.name
-    return found
 
 
 def refinement(first: Maps, second: Maps, most: int) -> tuple[Maps, float]:

@@ -1,5 +1,6 @@
 """Who reads whom? What a plan's inputs tell: readers and forks, shortcuts, the ends of stages, who owns a kernel."""
 
+from collections import Counter
 from typing import Literal, NamedTuple
 
 from explorer.plan.kinds import KINDS
@@ -56,12 +57,16 @@ def stage_ends(plan: Plan) -> dict[str, Op]:
     return {op.stage: op for op in maps} | {op.stage: op for op in maps if op.name in read}
 
 
-def refined_layers(plan: Plan) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Stage -> each of its layers that is computed twice: the operations that end it the first and the second time."""
-    found: dict[str, tuple[tuple[str, str], ...]] = {}
+def refined_layers(plan: Plan) -> dict[str, tuple[str, str]]:
+    """The layers that are computed twice, by a name to choose them by: "block 1, layer 2" -> the operations that end
+    the first pass over it and the second. Layers are counted in each stage.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    layers: Counter[str] = Counter()
     for first, again in plan.refinements:
         stage = plan[again].stage
-        found[stage] = (*found.get(stage, ()), (first, again))
+        layers[stage] += 1
+        found[f"{stage}, layer {layers[stage]}"] = first, again
     return found
 
 
