@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from explorer.counting.costs import Row, total
 from explorer.drawing import Drawing, Node
 from explorer.plan import Plan
+from explorer.plan.kinds import KINDS
 from explorer.plots.colours import colorscale
 from explorer.plots.network.labels import INSIDE, hover, labels
 from explorer.plots.network.places import Places
@@ -18,20 +19,6 @@ Colouring = Literal["kind", "params", "MACs", "activations", "receptive field"]
 
 SIZE = {"stage": 34.0, "block": 24.0, "operation": 13.0, "port": 9.0}
 
-KINDS = {
-    "conv": "#0072B2",
-    "linear": "#004a75",
-    "norm": "#b8b8b8",
-    "activation": "#F0E442",
-    "max_pool": "#CC79A7",
-    "avg_pool": "#CC79A7",
-    "global_pool": "#CC79A7",
-    "add": "#D55E00",
-    "multiply": "#D55E00",
-    "concat": "#56B4E9",
-    "pad": "#E69F00",
-}
-OTHER = "#777777"
 CLOSED, PORTS = "#7a8aa0", "#bbbbbb"
 ON_DARK, ON_LIGHT = "#ffffff", "#222222"  # text on a node
 
@@ -110,7 +97,7 @@ def _kinds(drawing: Drawing) -> _Paint:
 def _colour(node: Node) -> str:
     if node.level == "port":
         return PORTS
-    return KINDS.get(node.ops[-1].kind, OTHER) if node.level == "operation" else CLOSED
+    return KINDS[node.ops[-1].kind].colour if node.level == "operation" else CLOSED
 
 
 def _draw_legend(figure: go.Figure, drawing: Drawing) -> None:
@@ -120,9 +107,9 @@ def _draw_legend(figure: go.Figure, drawing: Drawing) -> None:
             x=[None],
             y=[None],
             mode="markers",
-            name=kind.replace("_", " "),
+            name=KINDS[kind].word,
             hoverinfo="skip",
-            marker={"symbol": "square", "size": 10, "color": KINDS.get(kind, OTHER)},
+            marker={"symbol": "square", "size": 10, "color": KINDS[kind].colour},
         )
 
 
