@@ -5,8 +5,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from torchvision.models import get_model_builder
 
-from explorer.families import FAMILIES, PRESETS, TITLES
 from explorer.running.published import published_networks
 
 # torchvision's documentation, "Table of all available classification weights": acc@1 of IMAGENET1K_V1
@@ -27,6 +27,9 @@ TOP_1 = {
     "densenet201": 76.896,
 }
 
+# Okabe and Ito, "Color Universal Design", 2008: colours that colour-blind people can tell apart
+OKABE_ITO = {"#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
+
 with (Path(__file__).parent / "data" / "published.csv").open(newline="") as file:
     COUNTS = {row["name"]: row for row in csv.DictReader(file) if row["source"].startswith("torchvision")}
 
@@ -46,20 +49,20 @@ def test_errors_and_counts(name):
 
 
 @pytest.mark.parametrize("name", TOP_1)
-def test_names_and_colours_are_the_familys(name):
+def test_they_are_called_as_torchvision_calls_them(name):
     found = next(network for network in published_networks() if network.name == name)
-    family = FAMILIES[PRESETS[name].family]
-    assert (found.title, found.family, found.colour) == (TITLES[name], family.title, family.colour)
-    assert family.presets[name].torchvision
+    title, _, _ = get_model_builder(name).__doc__.strip().partition(" from")
+    assert found.title.lower() == title.removesuffix(" model").lower()  # it writes "Densenet"
 
 
-def test_deeper_is_better_within_a_family():
-    error = {network.name: network.error for network in published_networks()}
-    for names in (
-        ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
-        ("densenet121", "densenet169", "densenet201"),
-    ):
-        assert [error[name] for name in names] == sorted((error[name] for name in names), reverse=True)
+def test_a_family_has_one_colour_of_the_palette():
+    colours = {}
+    for network in published_networks():
+        colours.setdefault(network.family, set()).add(network.colour)
+    assert all(len(of_family) == 1 for of_family in colours.values())
+    distinct = set.union(*colours.values())
+    assert len(distinct) == len(colours) > 1
+    assert distinct < OKABE_ITO
 
 
 def test_they_are_looked_up_once():
