@@ -141,3 +141,55 @@ def test_controls_know_no_page():
 def test_plots_take_tables_and_arrays():
     for module in within("explorer.plots"):
         assert not GRAPH[module] & TENSORS, module
+
+
+# -- the picture of the house in CONTRIBUTING.md -----------------------------------------------------------------------
+
+OPEN_TO_ALL = {"errors", "wording"}
+
+
+def places_of(names):
+    """Rooms, and what stands above them."""
+    above = {name.split(".")[0] for name in names} & {"app", "pages", "controls"}
+    return (above | rooms_of(names)) - OPEN_TO_ALL - {"__main__"}
+
+
+def drawn():
+    """The arrows of the picture: `a & b --> c & d` are four."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    lines = page.split("flowchart TD\n")[1].split("```")[0].splitlines()
+    sides = [[side.split(" & ") for side in line.strip().split(" --> ")] for line in lines]
+    return {(source, target) for sources, targets in sides for source in sources for target in targets}
+
+
+def imported():
+    """The arrows of the code."""
+    return {
+        (place, other)
+        for module, names in GRAPH.items()
+        for place in places_of({module})
+        for other in places_of(names) - {place}
+    }
+
+
+def test_every_arrow_of_the_picture_is_an_import():
+    assert drawn() <= imported()
+
+
+def test_every_import_goes_along_arrows_of_the_picture():
+    arrows, reach = drawn(), drawn()
+    while longer := {(a, d) for a, b in reach for c, d in arrows if b == c} - reach:
+        reach |= longer
+    assert not {(a, b) for a, b in reach if (b, a) in reach}  # no circle
+    assert imported() <= reach
+    # none is drawn that follows from others
+    assert not [arrow for arrow in arrows if reached_without(arrows, *arrow)]
+
+
+def reached_without(arrows, source, target):
+    seen, ahead = set(), [b for a, b in arrows if a == source and b != target]
+    while ahead:
+        place = ahead.pop()
+        seen.add(place)
+        ahead += [b for a, b in arrows if a == place and b not in seen]
+    return target in seen

@@ -1,0 +1,89 @@
+"""README.md and CONTRIBUTING.md claim what is so: commands run, files exist, numbers are those of the code."""
+
+import ast
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+
+from explorer.analyses.attribution.methods import METHODS
+from explorer.command_line.program import COMMANDS, main
+from explorer.counting import budget
+from explorer.families import FAMILIES
+
+ROOT = Path(__file__).parents[1]
+README, CONTRIBUTING = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
+
+
+def section(title: str) -> str:
+    return README.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+SHOWN = re.findall(r"^    explorer (.*)$", section("On the command line"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", [line for line in SHOWN if not line.startswith("app")])
+def test_commands_run(line, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(line)
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert bool(printed) != ("--output" in words)
+    if "--output" in words:
+        assert (tmp_path / words[-1]).stat().st_size
+
+
+def test_every_command_is_shown():
+    assert sorted(line.split()[0] for line in SHOWN) == sorted(COMMANDS)
+
+
+def test_the_library_is_used_as_shown():
+    (source,) = re.findall(r"```python\n(.*?)```", section("As a library"), re.DOTALL)
+    names = {"images": torch.zeros(2, 3, 224, 224)}
+    exec(compile(source, "README.md", "exec"), names)
+    assert names["logits"].shape == (2, 1000)
+    # 64 channels of the stem, and 24 of the first layer
+    assert [kept.shape for kept in names["kept"].values()] == [(2, 64 + 24, 56, 56)]
+
+
+def test_pages_are_those_of_the_navigation():
+    rows = re.findall(r"^\| ([A-Z][\w ]+) \|", section("What each page answers"), re.MULTILINE)
+    calls = [node for node in ast.walk(ast.parse((ROOT / "app.py").read_text())) if isinstance(node, ast.Call)]
+    pages = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "Page"]
+    titles = [word.value.value for page in pages for word in page.keywords if word.arg == "title"]
+    assert rows == titles
+    assert len(titles) == len(list((ROOT / "pages").glob("*.py")))
+
+
+def test_numbers_are_those_of_the_code():
+    words = {17: "Seventeen", 18: "Eighteen", 19: "Nineteen"}
+    assert f"{words[len(METHODS)]} of Captum's methods" in README
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"Python {project['requires-python'].removeprefix('>=')} or newer" in README
+    defaults = dict(re.findall(r"^\| `(EXPLORER_\w+)` \|.*\| ([^|]+) \|$", section("Settings"), re.MULTILINE))
+    assert defaults == {
+        "EXPLORER_MAX_MEMORY": "half of the free memory of machine, container or GPU",
+        "EXPLORER_MAX_PARAMS": "what fits in that memory",
+        "EXPLORER_MAX_OPERATIONS": "20000",
+    }
+    assert (budget.SHARE, budget.MOST_OPERATIONS) == (0.5, 20_000)
+
+
+def test_every_family_and_its_papers_are_named():
+    for family in FAMILIES.values():
+        assert family.title in README
+        for address in family.papers.values():
+            assert address in README, family.title
+
+
+@pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
+def test_files_that_are_named_exist(text):
+    links = {link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link}
+    named = set(
+        re.findall(r"`((?:explorer|pages|controls|tests|docs|\.streamlit)/[\w./]*|[\w/]+\.(?:py|toml|md))`", text)
+    )
+    assert links | named
+    assert [name for name in links | named if not (ROOT / name).exists()] == []
