@@ -27,8 +27,8 @@ def follow(use: str, commands: list[str]) -> dict[str, Any]:
     import torch
 
     from explorer import drawing, families, links
-    from explorer.__main__ import main
     from explorer.analyses import gradients
+    from explorer.command_line.program import main
     from explorer.counting.costs import summary, table
     from explorer.running.network import build, run
     from explorer.running.source import python_source
@@ -63,7 +63,7 @@ def follow(use: str, commands: list[str]) -> dict[str, Any]:
         "counted": (plan.params, sum(weight.numel() for weight in network.parameters())),
         "rows": [row.name for row in table(plan, "stage")],
         "field": summary(plan).receptive_field,
-        "nodes": [node.id for node in drawing.draw(plan, drawing.opened_to(plan, "stage"), ()).nodes],
+        "nodes": [node.id for node in drawing.draw(plan, drawing.opened_to(plan, "stage")).nodes],
         "link": links.write(links.read({"network": "mobilenet28", "width": "16"})[0]),
         "logits": list(logits.shape),
         "other shapes": [op.name for op in plan.ops[:-1] if kept[op.name].shape != (2, *op.shape)],

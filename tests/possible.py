@@ -54,7 +54,7 @@ def possible(config: type[Config], values: Mapping[str, Any]) -> Config:
 def most(knob: Knob, example: Config) -> float:
     """As far as a knob is drawn: beyond, networks would only take longer."""
     if knob.kind == "list":
-        return max(getattr(example, knob.name))
+        return float(max(getattr(example, knob.name)))
     return min(knob.most, max(knob.least + 12, knob.usual if knob.usual <= 32 else 0))
 
 
