@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 
-from explorer.families import FAMILIES, Config, ConfigError, Knob, knobs
+from explorer.families import FAMILIES, Config, ConfigError, Knob, knobs, plan
 
 EXAMPLES = [
     pytest.param(example, id=f"{name}-{i}")
     for name, family in FAMILIES.items()
     for i, example in enumerate(family.examples)
+]
+
+# of each family the example with the most kinds of operations, where all of them would take too long
+RICHEST = [
+    pytest.param(max(family.examples, key=lambda one: len({op.kind for op in plan(one).ops})), id=name)
+    for name, family in FAMILIES.items()
 ]
 
 # how a refusal names the way out: the field at its beginning, and what to use
@@ -95,3 +101,9 @@ def larger(config: Config, factor: int = 3) -> Config:
             elif knob.kind == "whole":
                 changes[knob.name] = min(int(knob.most), factor * value)
     return config.adapt(**changes)
+
+
+def with_chance(config: Config, p: float) -> Config:
+    """The same network with this chance wherever it drops something in training."""
+    chances = [knob.name for knob in knobs(type(config)) if knob.kind == "real" and not knob.changes_costs]
+    return config.replace(**{name: p for name in chances if name not in config.unused()})

@@ -319,7 +319,7 @@ def test_export_to_python_is_the_source(say, monkeypatch):
         (["count", "resnet50", "--batch", "0"], "'0' is not a number of images"),
         (["count", "resnet50", "--batch", "x"], "'x' is not a number of images"),
         (["count", "nofile.json"], "nofile.json cannot be read: no such file"),
-        (["presets", "vgg"], "'vgg' is not a family; there are resnet, densenet, cliquenet"),
+        (["presets", "resnot"], f"'resnot' is not a family; there are {', '.join(FAMILIES)}"),
         (["presets", "--level"], "unrecognized arguments: --level"),
         (["describe", "resnet18", "resnet34"], "One network at a time"),
         (["describe", "resnet18", "--level", "layer"], "invalid choice: 'layer'"),

@@ -1,7 +1,6 @@
 """Files that carry a network with its weights: read back by the programs that they are for."""
 
 import io
-import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,23 +9,17 @@ import onnxruntime
 import pytest
 import safetensors.torch
 import torch
+from possible import RICHEST, small
 
-from explorer.families import parse, plan
+from explorer.families import plan
 from explorer.running.export import EXPORTS, ExportError
-from explorer.running.network import build
-
-SMALL = {"stem": "cifar", "stem_width": 8, "input_size": 16, "classes": 5}
-CONFIGS = {
-    "resnet": {"family": "resnet", "block": "basic", "blocks": (1, 1, 1), "width": 8, "shortcut": "A"},
-    "densenet": {"family": "densenet", "blocks": (2, 2, 2), "growth_rate": 4},
-    "cliquenet": {"family": "cliquenet", "widths": (4, 4, 4), "layers": (3, 3, 3), "attention": True},
-}
+from explorer.running.network import build, plan_of
 
 
-@pytest.fixture(params=CONFIGS)
+@pytest.fixture(params=RICHEST)
 def network(request):
     torch.manual_seed(0)
-    found = build(plan(parse(SMALL | CONFIGS[request.param])), seed=3)
+    found = build(plan(request.param), seed=3)
     # statistics as after training, so that a norm that was left out or folded wrongly would show
     for module in found.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -36,8 +29,8 @@ def network(request):
 
 
 @pytest.fixture
-def images():
-    return torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+def images(network):
+    return torch.randn(3, *plan_of(network).ops[0].shape, generator=torch.Generator().manual_seed(1))
 
 
 def test_safetensors_hold_the_state_dict(network):
@@ -71,9 +64,10 @@ def test_onnx_that_is_not_installed_is_one_sentence(network, monkeypatch):
         EXPORTS["onnx"](network)
 
 
-def test_other_threads_compute_meanwhile(images):
+def test_other_threads_compute_meanwhile():
     """torch's exporters patch torch: in this process, other visitors' logits would be wrong for as long."""
-    exported, used = (build(plan(parse(SMALL | CONFIGS["resnet"])), seed=seed) for seed in (0, 1))
+    exported, used = (build(plan(small("resnet")), seed=seed) for seed in (0, 1))
+    images = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = used(images)
         with ThreadPoolExecutor() as pool:
@@ -84,16 +78,10 @@ def test_other_threads_compute_meanwhile(images):
 
 
 def test_a_program_that_cannot_be_made_is_one_sentence(monkeypatch):
-    network = build(plan(parse(SMALL | CONFIGS["resnet"])))
+    network = build(plan(small("resnet")))
     monkeypatch.setattr("explorer.running.export.save_safetensors", lambda network: safetensors.torch.save({}))
     with pytest.raises(ExportError, match=r"^pt2 cannot be made of this network \(.+\); take the weights alone\.$"):
         EXPORTS["pt2"](network)
     monkeypatch.setattr("explorer.running.export.PATIENCE", 0.1)
     with pytest.raises(ExportError, match=r"^pt2 took more than .* minutes; take the weights alone\.$"):
         EXPORTS["pt2"](network)
-
-
-def test_a_configuration_survives_json():
-    for fields in CONFIGS.values():
-        config = parse(SMALL | fields)
-        assert parse(json.loads(json.dumps(config.model_dump()))) == config

@@ -14,7 +14,7 @@ import torch
 import torchvision
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from possible import EXAMPLES, applied, ends, larger, most, possible, small
+from possible import EXAMPLES, applied, ends, larger, most, possible, small, with_chance
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -709,8 +709,7 @@ def test_retracing(config):
 @pytest.mark.parametrize("config", EXAMPLES)
 def test_no_operation_writes_over_its_input(config):
     """Gradients by name and DeepLift need every tensor as it was, and a module of its own for each activation."""
-    chances = [knob.name for knob in knobs(type(config)) if knob.kind == "real" and not knob.changes_costs]
-    config = config.replace(**{name: 0.3 for name in chances if name not in config.unused()})
+    config = with_chance(config, 0.3)
     network = build(plan(config)).train()
     assert not any(getattr(module, "inplace", False) for module in network.modules())
     operations = [op for op in plan_of(network).ops if op.kind == "activation"]

@@ -9,14 +9,16 @@ import random
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 import torchvision
+from possible import EXAMPLES, most, possible, with_chance
 from torch import nn
 
-from explorer.families import FAMILIES, PRESETS, TITLES, ConfigError, family_of, knobs, parse, plan
+from explorer.families import FAMILIES, PRESETS, TITLES, ConfigError, family_of, knobs, plan
 from explorer.plan import Plan, Recorder
 from explorer.running.network import blank, build
 from explorer.running.source import WIDTH, plan_source, python_source
@@ -100,36 +102,29 @@ def alone(folder, cases):
     return {name: wrong for name, wrong in found.items() if wrong}
 
 
-def small(config):
-    """The same network on images of a few pixels."""
-    return config.replace(input_size=8 if config.stem == "cifar" else 32)
+def tiny(config):
+    """The same network on images as small as it allows."""
+    for size in (8, 16, 32):
+        with suppress(ConfigError):
+            return config.replace(input_size=size)
+    return config.replace(input_size=64)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_presets_alone(family, tmp_path):
     """The source is the published network's own; only the images are small."""
     names = FAMILIES[family].presets
-    assert alone(tmp_path, {name: (python_source(PRESETS[name]), plan(small(PRESETS[name]))) for name in names}) == {}
+    assert alone(tmp_path, {name: (python_source(PRESETS[name]), plan(tiny(PRESETS[name]))) for name in names}) == {}
 
 
-MOST = {
-    "classes": 12,
-    "stem_width": 24,
-    "cardinality": 6,
-    "group_width": 6,
-    "blocks": 4,
-    "growth_rate": 10,
-    "widths": 8,
-    "layers": 4,
-    "width": 24,
-}
+LONGEST = 4  # entries of lists: series of blocks become loops
 
 
 def drawn(rng, family):
     """Any configuration of a family, but small. Raises ConfigError."""
-    config, values = FAMILIES[family].config, {}
+    config, example, values = FAMILIES[family].config, FAMILIES[family].examples[0], {}
     for knob in knobs(config):
-        least, most = int(knob.least), int(min(knob.most, MOST.get(knob.name, knob.least + 12)))
+        least, last = int(knob.least), int(most(knob, example))
         match knob.kind:
             case "choice":
                 values[knob.name] = rng.choice(knob.choices)
@@ -138,15 +133,14 @@ def drawn(rng, family):
             case "real":
                 values[knob.name] = rng.choice([knob.default, round(rng.uniform(knob.least, knob.most), 2)])
             case "whole":
-                values[knob.name] = rng.choice([knob.default] * (knob.name not in MOST) + [rng.randint(least, most)])
+                usual = getattr(example, knob.name)
+                # not much fewer channels than in the example: where few ReLUs are left, all may be dead
+                values[knob.name] = rng.choice([usual, rng.randint(max(least, usual // 2), last)])
             case "list":
                 length = rng.randint(*knob.length)
-                steps = [rng.randint(least, most) for _ in range(length)]
+                steps = [rng.randint(least, max(last, LONGEST)) for _ in range(length)]
                 values[knob.name] = rng.choice([tuple(steps), (steps[0],) * length])
-    values |= {"input_size": rng.choice([33, 48, 64])}
-    unused = config.model_construct(**values).unused()
-    values = {name: value for name, value in values.items() if name not in unused}
-    return config.parse(config.settle(values, {"widths"} & {*values}))
+    return possible(config, values | {"input_size": rng.choice([33, 48, 64])})
 
 
 def draws(count):
@@ -191,26 +185,12 @@ def test_torchvision_is_the_same_network(name):
         assert torch.equal(network(images), theirs(images))
 
 
-TINY = {"stem": "cifar", "stem_width": 8, "input_size": 8, "classes": 5}
-RESNET = TINY | {"family": "resnet", "block": "basic", "blocks": (2, 2, 2), "width": 8}
-DENSENET = TINY | {"family": "densenet", "blocks": (2, 3, 2), "growth_rate": 4}
-CLIQUENET = TINY | {"family": "cliquenet", "widths": (4, 6, 4), "layers": (3, 2, 3)}
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        RESNET | {"drop_path": 0.5, "zero_init": True},
-        RESNET | {"dropout": 0.5, "order": "pre"},
-        DENSENET | {"dropout": 0.25},
-        CLIQUENET | {"dropout": 0.25, "bottleneck": True},
-    ],
-    ids=lambda fields: fields["family"],
-)
-def test_training_is_the_same(fields):
+@pytest.mark.parametrize("config", EXAMPLES)
+def test_training_is_the_same(config):
     """The same chance decides what is dropped; norms keep the same statistics; gradients are the same."""
-    images = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    (theirs, buffers, gradients), (logits, *ours) = (trained(network, images) for network in made(parse(fields)))
+    config = with_chance(config, 0.5)
+    images = torch.randn(6, 3, *[config.input_size] * 2, generator=torch.Generator().manual_seed(0))
+    (theirs, buffers, gradients), (logits, *ours) = (trained(network, images) for network in made(config))
     torch.testing.assert_close(theirs, logits)
     torch.testing.assert_close([buffers, gradients], ours)
 
@@ -224,11 +204,10 @@ def trained(network, images):
 
 @pytest.mark.parametrize("init", ["kaiming", "default"])
 @pytest.mark.parametrize("norm", ["batch", "none"])
-@pytest.mark.parametrize("fields", [RESNET, DENSENET, CLIQUENET], ids=lambda fields: fields["family"])
-def test_initialisation_is_the_same(fields, init, norm):
+@pytest.mark.parametrize("config", EXAMPLES)
+def test_initialisation_is_the_same(config, init, norm):
     """Each tensor has the same spread and the same mean, over 25 draws."""
-    zero = {"zero_init": True} if fields["family"] == "resnet" and norm == "batch" else {}
-    config = parse(fields | {"init": init, "norm": norm} | zero)
+    config = config.adapt(init=init, norm=norm)
     network = executed(python_source(config))["Network"]
     torch.manual_seed(0)
     ours = [build(plan(config), seed=seed).state_dict() for seed in range(25)]
