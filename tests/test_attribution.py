@@ -10,6 +10,7 @@ import pytest
 import torch
 from captum.attr._core.lime import get_exp_kernel_similarity_function
 from captum.attr._utils import visualization
+from possible import EXAMPLES, small
 
 from explorer.analyses.attribution import checks, running
 from explorer.analyses.attribution.baselines import TITLES, baseline, superpixels
@@ -18,7 +19,7 @@ from explorer.analyses.attribution.methods import METHODS, Settings, Surrogate
 from explorer.analyses.attribution.running import attribute, default_operation, on_pixels
 from explorer.analyses.attribution.score import AttributionError, Channel, Class, Score
 from explorer.counting.budget import BudgetError
-from explorer.families import FAMILIES, PRESETS, parse, plan
+from explorer.families import FAMILIES, plan
 from explorer.pictures.images import standard_preparation
 from explorer.plan import Recorder
 from explorer.running.network import build, plan_of, run
@@ -26,17 +27,6 @@ from explorer.running.network import build, plan_of, run
 # Captum warns of its hooks; ours are silent, its own as they are called here are not
 pytestmark = pytest.mark.filterwarnings("ignore:Setting")
 
-SMALLEST = {
-    "resnet": PRESETS["resnet20_cifar"].replace(input_size=16),
-    "densenet": PRESETS["densenet40_12_cifar"].replace(input_size=16, blocks=(2, 2, 2)),
-    "cliquenet": PRESETS["cliquenet_k36_t12"].replace(input_size=16, widths=(8, 8, 8)),
-}
-SMALL = {
-    "resnet": {"block": "basic", "blocks": (1, 2, 1), "width": 8},
-    "densenet": {"blocks": (2, 2, 2), "growth_rate": 4},
-    "cliquenet": {"widths": (4, 4, 4), "layers": (2, 3, 2)},
-}
-TINY = {"stem": "cifar", "stem_width": 8, "input_size": 12, "classes": 5}
 STEPS, SAMPLES, SEED = 6, 5, 3
 
 
@@ -49,10 +39,6 @@ def trained(config, seed=0, dtype=torch.float64):
         elif value.dim() == 1 and value.is_floating_point():
             value.add_(torch.randn(value.shape, generator=draw), alpha=0.3)
     return network.to(dtype)
-
-
-def small(family, **fields):
-    return parse({"family": family} | TINY | SMALL[family] | fields)
 
 
 def random_images(network, count=1, seed=1):
@@ -87,9 +73,9 @@ def facts(network):
     return hooks, weights, modules
 
 
-@pytest.fixture(scope="module", params=SMALLEST)
+@pytest.fixture(scope="module", params=FAMILIES)
 def network(request):
-    return trained(SMALLEST[request.param])
+    return trained(small(request.param, classes=10))
 
 
 # --- the same as Captum, called directly on a network of its own
@@ -159,7 +145,7 @@ def trained_like(network):
 @pytest.mark.parametrize("noise", ["smoothgrad", "smoothgrad_sq", "vargrad"])
 @pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.noise])
 def test_noise_is_captums_noise_tunnel(method, noise):
-    network = trained(SMALLEST["resnet"])
+    network = trained(small("resnet", classes=10))
     image, own = random_images(network), trained_like(network)
     settings = settings_of(network, noise=noise, noise_samples=SAMPLES, noise_level=0.1, batch=2)
     algorithm, arguments = {
@@ -195,7 +181,7 @@ def test_noise_is_captums_noise_tunnel(method, noise):
 @pytest.mark.parametrize("place", [0, 3, -1])
 def test_operations_with_a_shared_kernel_are_asked_one_by_one(place):
     """Grad-CAM by hand, from autograd and the tensors by name; a hook on the kernel would see all its operations."""
-    network = trained(SMALLEST["cliquenet"])
+    network = trained(small("cliquenet", classes=10))
     name = [op.name for op in plan_of(network).ops if getattr(op.attributes, "shared", "")][place]
     image = random_images(network)
     expected = grad_cam_by_hand(network, image, 1, name)
@@ -311,27 +297,19 @@ AWKWARD = {
     "gelu": {"activation": "gelu"},
     "elu": {"activation": "elu"},
     "leaky": {"activation": "leaky_relu"},
-    "pools": {"stem": "imagenet", "input_size": 64},  # a ReLU, then a max pool with overlapping windows
-}
-OWN = {
-    "resnet": [
-        {"squeeze_excitation": 2},
-        {"order": "pre", "norm": "none"},  # block inputs are read by a ReLU and by the shortcut
-        {"shortcut": "A"},
-        {"squeeze_excitation": 2, "norm": "group", "activation": "gelu", "stem": "imagenet", "input_size": 64},
-    ],
-    "densenet": [{"bottleneck": 4, "compression": 0.5, "dropout": 0.2}],
-    "cliquenet": [{"attention": True}, {"attention": True, "bottleneck": True, "compression": True, "norm": "group"}],
 }
 
 
-@pytest.mark.parametrize(
-    ("family", "fields"),
-    [(family, fields) for family in FAMILIES for fields in [{}, *AWKWARD.values(), *OWN[family]]],
-    ids=str,
-)
-def test_deep_lift_is_complete_on_every_family(family, fields):
-    network = trained(small(family, **fields))
+# each example as it is, and the first of each family with whatever could be awkward
+WHOLE = [
+    *EXAMPLES,
+    *(pytest.param(small(one).adapt(**AWKWARD[how]), id=f"{one}-{how}") for one in FAMILIES for how in AWKWARD),
+]
+
+
+@pytest.mark.parametrize("config", WHOLE)
+def test_deep_lift_is_complete_on_every_family(config):
+    network = trained(config)
     image, settings = random_images(network), Settings(baseline=random_images(network, 2, seed=5))
     whole = [change(network, Class(2), image, given[None]) for given in settings.baseline]
     found = attribute(network, image, Class(2), "deep_lift", settings)
@@ -431,7 +409,7 @@ def test_occlusion_is_the_mean_loss_over_windows(network):
     ],
 )
 def test_what_a_method_cannot_say_is_told_in_a_sentence(method, target, fields, told):
-    network = trained(small("resnet", activation="silu"))
+    network = trained(small("resnet", activation="silu", input_size=12))
     with pytest.raises(AttributionError, match=told) as error:
         attribute(network, random_images(network), target, method, Settings(**fields))
     assert str(error.value).endswith(".")
@@ -439,7 +417,7 @@ def test_what_a_method_cannot_say_is_told_in_a_sentence(method, target, fields, 
 
 
 def test_one_image_of_the_networks_shape():
-    network = trained(small("resnet"))
+    network = trained(small("resnet", input_size=12))
     for images in (random_images(network, 2), torch.zeros(1, 3, 8, 8)):
         with pytest.raises(ValueError, match="the network takes one of"):
             attribute(network, images, Class(0), "saliency")

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from possible import EXAMPLES
+from possible import EXAMPLES, with_chance
 from possible import small as example
 from torch.nn import functional as F
 
@@ -99,7 +99,7 @@ def test_paths_by_hand(by_hand):
 
 @pytest.mark.parametrize("config", EXAMPLES)
 def test_weights_by_finite_differences(config):
-    here = plan(config.adapt(norm="group", activation="tanh", dropout=0.0))
+    here = plan(with_chance(config.adapt(norm="group", activation="tanh"), 0))
     network, batch = own(here), batch_of(here)
     found = gradients.flow([network], [batch])
     step = 1e-6
@@ -123,7 +123,7 @@ def test_weights_by_finite_differences(config):
 
 @pytest.mark.parametrize("config", EXAMPLES)
 def test_activations_are_those_of_autograd(config):
-    here = plan(config.adapt(dropout=0.0))
+    here = plan(with_chance(config, 0))
     found = gradients.flow([own(here)], [batch_of(here)], every=True)
     assert found.operations == tuple(op.name for op in here.ops[1:])
     logits, kept = run(own(here), batch_of(here).images, found.operations)
@@ -145,7 +145,7 @@ def test_activations_are_those_of_autograd(config):
 
 @pytest.mark.parametrize("config", EXAMPLES)
 def test_the_edges_of_a_source_add_up(config):
-    here = plan(config.adapt(dropout=0.0))
+    here = plan(with_chance(config, 0))
     routes = gradients.routes(own(here), batch_of(here))
     readers = Counter(name for op in here.ops for name in op.inputs)
     assert routes.whole.keys() == {name for name, count in readers.items() if count > 1}

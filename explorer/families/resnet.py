@@ -317,7 +317,8 @@ FAMILY = Family(
     examples=(
         _tiny(),
         _tiny(order="pre", shortcut="A", squeeze_excitation=2, norm="none"),
-        _tiny(block="bottleneck", cardinality=2, group_width=4, shortcut="C", zero_init=True, dropout=0.1),
+        _tiny(block="bottleneck", cardinality=2, group_width=4, shortcut="C", squeeze_excitation=4, dropout=0.1),
+        _tiny(zero_init=True, drop_path=0.2),
         _tiny(shortcut="none", norm="group", activation="gelu", stem="imagenet", input_size=32),
     ),
     about=(
