@@ -9,6 +9,7 @@ from explorer.counting.budget import (
     BudgetError,
     Limits,
     check,
+    check_batch,
     fitting_batch,
     free_memory,
     gigabytes,
@@ -175,3 +176,12 @@ def test_no_machine_holds_the_largest_network():
     )
     with pytest.raises(BudgetError, match="parameters; the limit is"):
         network.build(plan(largest))
+
+
+def test_an_analysis_that_needs_its_own_memory_says_which_batch_would_fit():
+    limit = PLENTY._replace(memory=1_000)
+    check_batch("Gradients", 10, lambda batch: 100 * batch, limit)
+    with pytest.raises(BudgetError, match=r"Gradients on 64 images would take about 0\.0 MB.*a batch of 9 would fit"):
+        check_batch("Gradients", 64, lambda batch: 100 + 100 * batch, limit)
+    with pytest.raises(BudgetError, match="use a smaller input"):
+        check_batch("Gradients", 2, lambda batch: 2_000 * batch, limit)

@@ -94,6 +94,15 @@ def test_paths_by_hand(by_hand):
     assert found.carried == pytest.approx([0.8, 0.2])
 
 
+def test_work_is_counted_in_passes_of_the_network(by_hand):
+    here = gradients.plan_of(by_hand[0])
+    # two convolutions of one pixel, and a classifier of two
+    assert here.macs == 4
+    assert gradients.macs(here, 5) == 3 * 4 * 5
+    # lengths 0 and 1, five paths of each, half a pass each; and one pass forward
+    assert paths.macs(here, 5) == (1 + 10 / 2) * 4 * 5
+
+
 # --- against finite differences and autograd
 
 

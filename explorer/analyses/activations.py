@@ -23,6 +23,10 @@ class Answer(NamedTuple):
     number: int  # of the class
     probability: float
 
+    @property
+    def percent(self) -> float:
+        return 100 * self.probability
+
 
 def forward(network: GraphModule, images: Tensor, names: Sequence[str]) -> tuple[NDArray[np.float32], dict[str, Maps]]:
     """Logits (N, classes) and, for the first image, the outputs (C, H, W) of the named operations."""

@@ -69,6 +69,11 @@ def needed_bytes(plan: Plan, count: int) -> int:
     return training_bytes(plan, count) + BYTES * count * sum(op.size for op in plan.ops)
 
 
+def macs(plan: Plan, count: int) -> float:
+    """Of `flow` and `routes` on a batch of `count`, for one network: a backward pass is two forward passes."""
+    return 3.0 * plan.macs * count
+
+
 def fresh(plan: Plan, seeds: Iterable[int], mode: Mode, device: str = "cpu") -> Iterator[GraphModule]:
     """A network of the caller's own, which takes the weights of each seed in turn."""
     network = blank(plan).to_empty(device="cpu").train(mode == "train")
@@ -106,16 +111,17 @@ def flow(
     networks: Iterable[GraphModule],
     batches: Iterable[Batch],
     every: bool = False,
-    told: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Flow:
-    """Run each network, which must be the caller's own, on its batch. `told` hears how many are done; it may raise."""
+    """Run each network, which must be the caller's own, on its batch. `progress` hears how many are done; it may
+    end the work by raising."""
     runs = []
     for network, batch in zip(networks, batches, strict=False):
         plan = plan_of(network)
         check(plan, len(batch.labels), "train" if network.training else "eval")
         names = measured(plan, every)
         runs.append(_flow(network, batch, names))
-        told(len(runs))
+        progress(len(runs))
     if not runs:
         raise GradientError("There is nothing to run: give at least one seed.")
     outputs, weights, losses = (np.stack(parts) for parts in zip(*runs, strict=True))
@@ -269,6 +275,11 @@ class Split(NamedTuple):
     branch_norm: float
 
     @property
+    def block(self) -> str:
+        """The name that the block's operations begin with: layer1.0 of layer1.0.add."""
+        return self.join.rpartition(".")[0] or self.join
+
+    @property
     def share(self) -> float:
         """Of the shortcut; beyond 1 where the branch works against it."""
         return self.shortcut / self.whole if self.whole else float("nan")
@@ -362,6 +373,6 @@ def _matrices(plan: Plan, values: Mapping[Edge, float]) -> tuple[Matrix, ...]:
         labels = tuple(
             plan[n].block or (plan[n].stage if plan[n].stage != stage else n.split(".")[-1]) for n in sources
         )
-        told = tuple(block or "out" if place_stage == stage else place_stage for place_stage, block in consumers)
-        found.append(Matrix(stage, labels, told, np.array(table)))
+        readers = tuple(block or "out" if place_stage == stage else place_stage for place_stage, block in consumers)
+        found.append(Matrix(stage, labels, readers, np.array(table)))
     return tuple(found)

@@ -14,8 +14,12 @@ from torch.fx import GraphModule
 from torch.nn import functional as F
 
 from explorer.analyses.gradients import Batch, GradientError, Table, check
+from explorer.plan import Plan
 from explorer.plan.wiring import Edge, Residual, residual_blocks
 from explorer.running.network import plan_of, run
+
+
+MOST_LENGTHS, SAMPLES = 19, 5  # of each length, as in the paper
 
 
 class Paths(NamedTuple):
@@ -39,6 +43,11 @@ class Paths(NamedTuple):
         return together
 
     @property
+    def usual_length(self) -> float:
+        """In branches: most of the paths are about so long."""
+        return self.blocks / 2
+
+    @property
     def mean_length(self) -> float:
         """In branches, of the paths that the gradient comes through: each length weighted by what it carries."""
         return float(self.carried @ np.array(self.lengths))
@@ -47,16 +56,16 @@ class Paths(NamedTuple):
 def paths(
     network: GraphModule,
     batch: Batch,
-    most_lengths: int = 19,
-    samples: int = 5,
+    most_lengths: int = MOST_LENGTHS,
+    samples: int = SAMPLES,
     seed: int = 0,
-    told: Callable[[int, int], None] = lambda done, of: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Paths:
     """Sample paths of each length as the paper does (section 4.3): one forward pass as it is, and on the way back,
     in k blocks drawn at random the gradient goes through the branch alone, in all others through the shortcut alone.
 
-    The network must be the caller's own where it is in train mode. `told` hears how many of all paths are done; it may
-    raise. Raises GradientError for a network without residual blocks.
+    The network must be the caller's own where it is in train mode. `progress` hears how many of all paths are done; it
+    may end the work by raising. Raises GradientError for a network without residual blocks.
     """
     plan = plan_of(network)
     check(plan, len(batch.labels), "train" if network.training else "eval")
@@ -74,8 +83,15 @@ def paths(
         for j in range(samples):
             through = set(draw.choice(len(blocks), length, replace=False).tolist())
             gradient[i, j] = float(torch.linalg.vector_norm(_along(blocks, kept, last, through).double()))
-            told(i * samples + j + 1, gradient.size)
+            progress(i * samples + j + 1, gradient.size)
     return Paths(len(blocks), tuple(lengths.tolist()), gradient)
+
+
+def macs(plan: Plan, count: int) -> float:
+    """Of `paths` on a batch of `count`, about: a pass forward, then one back for each path, half of whose blocks are
+    passed by; gradients of weights are not needed."""
+    sampled = SAMPLES * min(MOST_LENGTHS, len(residual_blocks(plan)) + 1)
+    return (1 + sampled / 2) * plan.macs * count
 
 
 def _along(blocks: tuple[Residual, ...], kept: dict[str | Edge, Tensor], last: Tensor, through: set[int]) -> Tensor:

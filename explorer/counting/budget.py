@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,6 +62,18 @@ def fitting_batch(plan: Plan, limit: Limits) -> int:
     """The most images whose forward pass stays under the memory limit; 0 where none does."""
     one, two = forward_bytes(plan, 1), forward_bytes(plan, 2)
     return max(0, (limit.memory - one) // (two - one) + 1) if one <= limit.memory else 0
+
+
+def check_batch(what: str, batch: int, needed: Callable[[int], int], limit: Limits) -> None:
+    """Raises BudgetError where `what` on `batch` images, for which it takes `needed(batch)` bytes, would exceed the
+    memory limit; the sentence says how many images would fit."""
+    if needed(batch) > limit.memory:
+        fits = next((count for count in range(batch, 0, -1) if needed(count) <= limit.memory), 0)
+        way_out = f"a batch of {fits} would fit" if fits else "use a smaller input"
+        raise BudgetError(
+            f"{what} on {batch} images would take about {gigabytes(needed(batch))}; the limit is "
+            f"{gigabytes(limit.memory)}: {way_out}."
+        )
 
 
 def gigabytes(count: int) -> str:

@@ -4,7 +4,7 @@ families; and the comparisons that the literature made famous.
 A contender has a short key, which a link carries: a sibling's, or the name of a published network.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -69,3 +69,9 @@ def find(key: str, config: Config) -> Contender | None:
         fitted = fit(PRESETS[key], config)
         return Contender(TITLES[key], fitted) if fitted else None
     return siblings(config).get(key)
+
+
+def side_by_side(config: Config, keys: Sequence[str]) -> tuple[Contender, ...]:
+    """This network and its contenders of these keys, those that it has."""
+    found = (find(key, config) for key in keys)
+    return Contender("this network", config), *(one for one in found if one)

@@ -31,6 +31,11 @@ class Axis(NamedTuple):
     entry: int
     title: str
 
+    @property
+    def name(self) -> str:
+        """Short, for a link: growth_rate, or blocks.2 for the list's second entry."""
+        return self.knob.name if self.entry < 0 else f"{self.knob.name}.{self.entry + 1}"
+
     def value(self, config: Config) -> float:
         found: Any = getattr(config, self.knob.name)
         return float(found if self.entry < 0 else found[self.entry])
@@ -166,6 +171,10 @@ class Found(NamedTuple):
     params: int
     macs: int
     used: float  # the mean share of the limits that it uses up
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.used
 
 
 class Search(NamedTuple):

@@ -131,7 +131,7 @@ def _reach(tables: Sequence[Table], log: bool) -> tuple[float, float]:
     return (float(shown.min()), float(shown.max())) if shown.size else (0.1, 1.0)
 
 
-def shortcut_shares(splits: Sequence[Split], titles: Sequence[str]) -> go.Figure:
+def shortcut_shares(splits: Sequence[Split]) -> go.Figure:
     """One bar a block, input at the left: shortcut below, branch above, together 1; below zero what works against."""
     figure = go.Figure()
     for name, colour, parts in (
@@ -139,7 +139,7 @@ def shortcut_shares(splits: Sequence[Split], titles: Sequence[str]) -> go.Figure
         ("through the branch", BRANCH, [split.branch for split in splits]),
     ):
         figure.add_bar(
-            x=list(titles),
+            x=[split.block for split in splits],
             y=[part / (split.whole or np.nan) for split, part in zip(splits, parts, strict=True)],
             name=name,
             marker_color=colour,
