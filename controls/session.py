@@ -15,6 +15,7 @@ import streamlit as st
 
 from explorer import links
 from explorer.counting import comparisons as contenders
+from explorer.counting.design_space import Search
 from explorer.families import FAMILIES, Config, ConfigError, knobs, plan
 from explorer.links import Choice
 from explorer.pictures.images import Picture
@@ -43,6 +44,8 @@ class Visitor:
     turned: bool = False  # a control was, since the link was written
     problems: list[str] = field(default_factory=list)  # sentences, shown once at the top of the page
     opened: frozenset[str] = frozenset()  # stages and blocks of the drawing
+    search: Search | None = None  # the last one of the design space
+    searches: int = 0  # each gives its table a new key
     clicks: int = 0  # on charts: each gives them a new key, since a selection belongs to the figure that was clicked
     results: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)  # of long work, by its key
     agreed: dict[str, frozenset[Hashable]] = field(default_factory=dict)  # what was started by a click
@@ -146,6 +149,11 @@ def device() -> str:
     """The device that runs this visitor's networks: the one chosen, or the fastest."""
     name: str = entered("device") or devices.devices()[0].name
     return name
+
+
+def remember_search(found: Search) -> None:
+    visitor().search = found
+    visitor().searches += 1
 
 
 # ---- the link ----

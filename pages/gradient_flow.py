@@ -1,11 +1,10 @@
 """Does the learning signal reach the early layers?"""
 
-from dataclasses import replace
-
 import streamlit as st
 
 from controls import session, work
 from controls.choices import OneOf, Whole
+from controls.panel import say_refusal
 from controls.panels.contenders import choose_contenders
 from controls.panels.gradient_lines import gradient_lines, numbers_as_csv, output_lines
 from controls.panels.gradient_routes import path_lengths, shortcut_share, who_feeds_whom
@@ -14,6 +13,7 @@ from controls.services.gradient_runs import Run
 from explorer.analyses.batches import RANDOM, Inputs
 from explorer.analyses.flow_reading import Gradient, Points
 from explorer.analyses.gradients import Mode
+from explorer.analyses.paths import residual_blocks
 from explorer.counting.comparisons import CLASSICS, side_by_side
 from explorer.families import Config
 from explorer.pictures.samples import SAMPLES, sample
@@ -71,9 +71,7 @@ def choose_run(config: Config) -> Run:
         help="The class that the cross entropy asks for: one for all images, or a random one for each.",
     )
     count = BATCH.number(box[2], "Batch", help="Images that go through together.")
-    seeds = SEEDS.number(
-        box[3], "Seeds", help="Runs with weights and labels of their own; the band is their range."
-    )
+    seeds = SEEDS.number(box[3], "Seeds", help="Runs with weights and labels of their own; the band is their range.")
     mode = MODE.segments(
         box[4],
         "Mode",
@@ -82,6 +80,8 @@ def choose_run(config: Config) -> Run:
         "networks have never updated.",
     )
     used = session.chosen_weights()
+    if used.trained:  # as long as they can be had, and fit
+        used = built.current()[1]
     pictures = {"noise": (), "samples": tuple(map(sample, SAMPLES)), "own": own}[source]
     preparation = built.preparation(config, used) if pictures else None
     inputs = Inputs(count, label, pictures, preparation)
@@ -94,9 +94,12 @@ def along_networks(run: Run, keys: tuple[str, ...], view: str) -> None:
     networks = side_by_side(run.config, keys)
     tasks = [gradient_runs.flow_task(one.title, gradient_runs.beside(run, one.config), every) for one in networks]
     outcomes = work.results("Measure", tasks)
-    flows = {one.title: outcome.value for one, outcome in zip(networks, outcomes, strict=True) if outcome.done}
-    for outcome in outcomes:
+    own, *others = outcomes
+    if own.refusal:
+        say_refusal(own.refusal)
+    for outcome in others:
         outcome.say()
+    flows = {one.title: outcome.value for one, outcome in zip(networks, outcomes, strict=True) if outcome.done}
     if not flows:
         return
     box = st.columns([3, 3, 2], vertical_alignment="bottom")
@@ -105,8 +108,8 @@ def along_networks(run: Run, keys: tuple[str, ...], view: str) -> None:
             box[0],
             "Gradient of",
             title=GRADIENTS.__getitem__,
-            help="Activations: what reaches an operation's output. Weights: what would change them. Relative: that over "
-            "the weights' own size.",
+            help="Activations: what reaches an operation's output. Weights: what would change them. Relative: that "
+            "over the weights' own size.",
         )
     points = POINTS.segments(
         box[1], "Points", help="Weighted layers are the convolutions and the classifier; all are all operations."
@@ -127,7 +130,9 @@ run = choose_run(session.config())
 if view in ("gradient", "activations"):
     along_networks(run, keys, view)
 elif view == "paths":
-    if found := work.result("Follow paths", gradient_runs.paths_task(run)):
+    if not residual_blocks(run.plan):
+        st.info("There is one path through this network: it has no residual blocks.")
+    elif found := work.result("Follow paths", gradient_runs.paths_task(run)):
         path_lengths(found)
 elif routes := work.result("Follow the gradient", gradient_runs.routes_task(run)):
     if view == "shortcuts":

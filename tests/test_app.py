@@ -486,7 +486,7 @@ def test_channels_are_ordered():
     app = opened(FEATURE_MAPS, network=SMALL, op="layer1.0.conv1")
     orders = {}
     for by in ("index", "mean", "variance", "maximum"):
-        app.segmented_control(key="order").select(by).run()
+        app.segmented_control(key="link.sort").select(by).run()
         orders[by] = channels_shown(fine(app))
         if by in ("mean", "maximum"):
             # "channel 3<br>mean 0.123, max 4.56<br>zeros 0%"
@@ -505,7 +505,7 @@ def test_one_scale_for_the_layer_or_one_for_each_channel():
     together = chart(app, "mosaic.")["layout"]["images"][0]["source"]
     scale = chart(app, "scale.bar")["layout"]["xaxis"]["tickvals"]
     assert scale[0] == -scale[-1] < 0  # a convolution's output has a sign
-    app.segmented_control(key="scale").select("channel").run()
+    app.segmented_control(key="link.scale").select("channel").run()
     assert chart(fine(app), "mosaic.")["layout"]["images"][0]["source"] != together
     assert not [one for one in app.get("plotly_chart") if one.key == "scale.bar"]
     assert "Each channel's full colour is its own largest absolute value" in captions(app)
@@ -518,7 +518,7 @@ def test_many_channels_are_on_pages():
     assert channels_shown(app) == list(range(256))
     app.number_input(key=f"page.{name}").set_value(2).run()
     assert channels_shown(fine(app)) == list(range(256, 448))
-    app.segmented_control(key="order").select("mean").run()
+    app.segmented_control(key="link.sort").select("mean").run()
     second = channels_shown(fine(app))
     app.number_input(key=f"page.{name}").set_value(1).run()
     assert sorted(channels_shown(fine(app)) + second) == list(range(448))
@@ -535,7 +535,7 @@ def test_a_channel_that_was_clicked_is_shown():
 
 def test_a_clique_shows_both_passes():
     app = opened(FEATURE_MAPS, network="cliquenet_k12_t36", widths="4-4-4", layers="3-2-2")
-    assert app.selectbox(key="pair").options == [
+    assert app.selectbox(key="link.layer").options == [
         *(f"block 1, layer {j}" for j in (1, 2, 3)),
         *(f"block {b}, layer {j}" for b in (2, 3) for j in (1, 2)),
     ]
@@ -545,14 +545,14 @@ def test_a_clique_shows_both_passes():
         "What the second changed",
     ]
     scale = chart(app, "passes.bar")["layout"]["xaxis"]["tickvals"]
-    app.selectbox(key="pair").select("block 3, layer 2").run()
+    app.selectbox(key="link.layer").select("block 3, layer 2").run()
     assert chart(fine(app), "passes.bar")["layout"]["xaxis"]["tickvals"] != scale
 
 
 def test_without_a_second_pass_there_is_none_to_show():
     app = opened(FEATURE_MAPS, network="cliquenet_k36_t12", block_feature="first", transit="first")
     assert "First pass, second pass" not in [found.value for found in app.subheader]
-    assert "pair" not in [box.key for box in app.selectbox]
+    assert "link.layer" not in [box.key for box in app.selectbox]
 
 
 @pytest.mark.parametrize("name", [SMALL, "densenet40_12_cifar", "cliquenet_k36_t12"])

@@ -19,6 +19,7 @@ from explorer.running.weights import save_safetensors
 
 ROOT = Path(__file__).parents[1]
 ARCHITECTURE, FEATURE_MAPS = "pages/architecture.py", "pages/feature_maps.py"
+DESIGN_SPACE = "pages/design_space.py"
 GRADIENT_FLOW, ATTRIBUTION = "pages/gradient_flow.py", "pages/attribution.py"
 
 
@@ -79,6 +80,26 @@ def chart(app: AppTest, key: str) -> Any:
     """The one figure whose key begins so, as it is sent to the browser."""
     (found,) = (one for one in app.get("plotly_chart") if (one.key or "").startswith(key))
     return json.loads(found.proto.spec)
+
+
+def click(app: AppTest, key: str, data: Any) -> AppTest:
+    """The session after a click on the point of a chart that carries this `customdata`."""
+    (found,) = (one for one in app.get("plotly_chart") if (one.key or "").startswith(key))
+    selection = {"points": [{"customdata": data}], "point_indices": [0], "box": [], "lasso": []}
+    return _told(app, found.proto.id, {"selection": selection})
+
+
+def tick(app: AppTest, key: str, row: int) -> AppTest:
+    """The session after the row of a table was ticked."""
+    (found,) = (one for one in app.dataframe if one.proto.id.endswith(key))
+    return _told(app, found.proto.id, {"selection": {"rows": [row], "columns": [], "cells": []}})
+
+
+def _told(app: AppTest, widget: str, state: dict[str, Any]) -> AppTest:
+    """As a browser tells it: the widget's state changes, and its callback runs before the page."""
+    states = app._tree.get_widget_states()
+    states.widgets.add(id=widget, string_value=json.dumps(state))
+    return fine(app._run(states))
 
 
 def photo(seed: int = 0) -> bytes:

@@ -27,9 +27,7 @@ def budget_search(config: Config) -> None:
     params = box[1].number_input(
         "At most, M params", 0.001, 10_000.0, 1.0 if counted.params < 5e6 else 25.0, key="search.params"
     )
-    macs = box[2].number_input(
-        "At most, M MACs", 0.1, 1e6, 300.0 if counted.macs < 1e9 else 4000.0, key="search.macs"
-    )
+    macs = box[2].number_input("At most, M MACs", 0.1, 1e6, 300.0 if counted.macs < 1e9 else 4000.0, key="search.macs")
     if names and st.button("Search", type="primary", icon=":material/search:"):
         with st.spinner("Counting networks ...", show_time=True):
             found = design_space.search(config, names, round(params * 1e6), round(macs * 1e6))

@@ -75,7 +75,7 @@ def _trend(found: Reading) -> str:
                 "is exactly zero"
             )
         case "alone":
-            return f"**reaches the first convolution alone**: that of the other {found.convolutions - 1} is exactly zero"
+            return "**reaches the first convolution alone**: all others have a gradient of exactly zero"
     other = "the last one's"
     if found.reference != (found.last,):
         other += f" that is not exactly zero ({', '.join(found.reference)})"

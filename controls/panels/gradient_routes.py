@@ -74,6 +74,6 @@ def path_lengths(found: Paths) -> None:
     )
     st.plotly_chart(plots.path_lengths(found), key="flow.paths", config=SAVED)
     st.markdown(
-        f"{found.blocks} blocks make 2^{found.blocks} paths, most of them about {found.usual_length:.0f} branches long; "
-        f"the gradient comes through paths of **{found.mean_length:.1f}** branches on average."
+        f"{found.blocks} blocks make 2^{found.blocks} paths, most of them about {found.usual_length:.0f} branches "
+        f"long; the gradient comes through paths of **{found.mean_length:.1f}** branches on average."
     )

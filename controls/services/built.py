@@ -28,11 +28,16 @@ def current() -> tuple[GraphModule, Weights]:
     config, wanted = session.config(), session.chosen_weights()
     with st.spinner("Building the network ...", show_time=True):
         try:
-            return _network(config, wanted, session.device(), lambda: _values(config, wanted)), wanted
+            return network(config, wanted, session.device()), wanted
         except WeightsError as error:
             tell(error)
         wanted = weights.fresh(0)
         return _network(config, wanted, session.device(), lambda: None), wanted
+
+
+def network(config: Config, wanted: Weights, device: str) -> GraphModule:
+    """A network by what it is. Raises WeightsError."""
+    return _network(config, wanted, device, lambda: _values(config, wanted))
 
 
 def fresh(config: Config) -> GraphModule:
@@ -64,11 +69,17 @@ def _values(config: Config, wanted: Weights) -> StateDict | None:
         return None
     expected = blank(plan(config)).state_dict()
     if wanted.source == "uploaded":
-        data, name = session.visitor().checkpoint
-        return weights.read_checkpoint(data, name, expected)
+        checkpoint = session.visitor().checkpoint
+        if checkpoint is None:
+            raise WeightsError(f"{wanted.name} is no longer there; upload it again.")
+        return weights.read_checkpoint(*checkpoint, expected)
     bar = st.progress(0.0, f"Downloading {wanted.name} ...")
+
+    def show(done: int, total: int) -> None:
+        bar.progress(min(1.0, done / total) if total else 0.0)
+
     try:
-        path = weights.download(wanted, lambda done, total: bar.progress(min(1.0, done / total) if total else 0.0))
+        path = weights.download(wanted, show)
     finally:
         bar.empty()
     return weights.read_torchvision(path, wanted.name, expected)

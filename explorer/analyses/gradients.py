@@ -373,6 +373,6 @@ def _matrices(plan: Plan, values: Mapping[Edge, float]) -> tuple[Matrix, ...]:
         labels = tuple(
             plan[n].block or (plan[n].stage if plan[n].stage != stage else n.split(".")[-1]) for n in sources
         )
-        readers = tuple(block or "out" if place_stage == stage else place_stage for place_stage, block in consumers)
-        found.append(Matrix(stage, labels, readers, np.array(table)))
+        rows = tuple(block or "out" if place_stage == stage else place_stage for place_stage, block in consumers)
+        found.append(Matrix(stage, labels, rows, np.array(table)))
     return tuple(found)

@@ -18,7 +18,6 @@ from explorer.plan import Plan
 from explorer.plan.wiring import Edge, Residual, residual_blocks
 from explorer.running.network import plan_of, run
 
-
 MOST_LENGTHS, SAMPLES = 19, 5  # of each length, as in the paper
 
 
