@@ -7,13 +7,13 @@ from controls.choices import OneOf
 from controls.panels.answers import answers
 from controls.panels.channels import channels
 from controls.panels.picture import chosen_picture
-from controls.panels.stage_ends import stage_ends
+from controls.panels.stages import stages
 from controls.panels.two_passes import two_passes
 from controls.services import built, forwards
 from controls.text import shape
-from explorer.analyses import activations
 from explorer.families import family_of
 from explorer.plan import Plan
+from explorer.plan.wiring import refined_layers, stage_ends
 from explorer.plots import mosaic
 
 LAYER = OneOf("layer", "")
@@ -34,7 +34,7 @@ def choose_operation(plan: Plan, default: str) -> str:
 
 
 config, plan = session.config(), session.current_plan()
-family, ends = family_of(config), activations.stage_ends(plan)
+family, ends = family_of(config), stage_ends(plan)
 
 st.title("Feature maps")
 left, middle, right = st.columns([3, 2, 4], gap="medium")
@@ -50,7 +50,7 @@ with right:
     answers(config, used, session.device(), found)
 
 st.subheader("First glance")
-stage_ends(ends, found.maps)
+stages(ends, found.maps)
 
 st.subheader("One operation")
 name = choose_operation(plan, next(reversed(ends.values())).name)
@@ -58,7 +58,7 @@ if name not in found.maps:
     found = forwards.forward(network, config, used, picture, (name,))
 channels(name, found.maps[name], seen, used.label, family.colour)
 
-if layers := activations.refined_layers(family.pairs(plan)):
+if layers := refined_layers(plan):
     st.subheader("First pass, second pass")
     st.caption(
         "The second pass computes each layer anew from all the others. One scale; the channels that it changed most "

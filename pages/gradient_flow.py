@@ -13,10 +13,10 @@ from controls.services.gradient_runs import Run
 from explorer.analyses.batches import RANDOM, Inputs
 from explorer.analyses.flow_reading import Gradient, Points
 from explorer.analyses.gradients import Mode
-from explorer.analyses.paths import residual_blocks
 from explorer.counting.comparisons import CLASSICS, side_by_side
 from explorer.families import Config
 from explorer.pictures.samples import SAMPLES, sample
+from explorer.plan.wiring import residual_blocks
 
 VIEWS = {
     "gradient": "Gradient",

@@ -16,7 +16,7 @@ WIDTHS = 112, 1008  # pixels, of the components and of the channels
 
 
 @panel
-def stage_ends(ends: Mapping[str, Op], maps_of: Mapping[str, Maps]) -> None:
+def stages(ends: Mapping[str, Op], maps_of: Mapping[str, Maps]) -> None:
     """A row a stage. `maps_of` are the outputs of the operations in `ends`, by name."""
     st.caption(
         "The end of each stage, from input to classifier. Left its first three principal components as red, green "
