@@ -12,10 +12,12 @@ import warnings
 from pathlib import Path
 
 import pytest
+from examples import example
 
 from explorer.counting.conventions import Convention, conventions
 from explorer.families import PRESETS, Config, plan
 from explorer.plan import Plan
+from explorer.plan.kinds import KINDS
 from explorer.plan.wiring import owner
 
 ROOT = Path(__file__).parent.parent
@@ -47,9 +49,16 @@ CLIQUES = [name for name in NETWORKS if name.startswith("cliquenet")]
 TORCHVISION = [name for name, (preset, _) in NETWORKS.items() if name == preset]
 
 
+EXAMPLES = [name for name in KINDS if name not in ("input", "conv")]  # a convolution's shares a kernel: see CLIQUES
+
+
 def config_of(name: str) -> Config:
     preset, changes = NETWORKS[name]
     return PRESETS[preset].replace(**changes)
+
+
+def plan_named(name: str) -> Plan:
+    return example(name) if name in EXAMPLES else plan(config_of(name))
 
 
 # -- the tools, each in its own process --------------------------------------------------------------------------------
@@ -130,10 +139,10 @@ def ask(package: str) -> dict[str, dict[str, int]]:
     found = {}
     for by, count in TOOLS[package].items():
         found[by] = {}
-        for name in NETWORKS:
-            config = config_of(name)
-            images = torch.zeros(1, config.channels, config.input_size, config.input_size)
-            found[by][name] = count(blank(plan(config)).to_empty(device="cpu"), images)  # the numbers do not matter
+        for name in (*NETWORKS, *EXAMPLES):
+            network = blank(plan_named(name)).to_empty(device="cpu")  # the numbers do not matter
+            images = torch.zeros(1, *plan_named(name).ops[0].shape)
+            found[by][name] = count(network, images)
             if name in TORCHVISION:
                 with torch.device("meta"):
                     theirs = get_model(name).eval()
@@ -151,8 +160,8 @@ def test_the_number_is_the_tools_own(package):
     done = subprocess.run([sys.executable, __file__, package], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     for by, found in json.loads(done.stdout.splitlines()[-1]).items():
-        seen = [name for name in NETWORKS if not (by in BLIND and name in CLIQUES)]
-        assert {name: row(plan(config_of(name)), by).number for name in seen} == {name: found[name] for name in seen}
+        seen = [name for name in (*NETWORKS, *EXAMPLES) if not (by in BLIND and name in CLIQUES)]
+        assert {name: row(plan_named(name), by).number for name in seen} == {name: found[name] for name in seen}
         torchvisions_count_as_ours(by, found)
         if by in BLIND:
             shared_kernels_are_passed_over(by, found)

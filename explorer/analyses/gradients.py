@@ -150,11 +150,14 @@ def _flow(network: GraphModule, batch: Batch, names: Sequence[str]) -> tuple[Tab
         op = plan_of(network)[name]
         with torch.no_grad():
             outside[name] = _mean(output), _norm(output), _dead(output) if KINDS[op.kind].sparse(op) else nothing
-        _on_gradient(output, partial(measure, name=name, weighted=KINDS[op.kind].weighted))
+        if output.requires_grad:
+            _on_gradient(output, partial(measure, name=name, weighted=KINDS[op.kind].weighted))
     del kept, logits, output  # what autograd does not need is freed on the way back
     weights = list(_weights(network).values())
     gradients = torch.autograd.grad(loss, weights)
-    outputs = _numbers([number for name in names for number in (*inside[name], *outside[name])])
+    # before the first layer with weights no gradient is needed, and none comes
+    none = nothing, nothing
+    outputs = _numbers([number for name in names for number in (*inside.get(name, none), *outside[name])])
     with torch.no_grad():
         norms = _numbers([_norm(tensor) for pair in zip(gradients, weights, strict=True) for tensor in pair])
     return outputs.reshape(-1, 5), norms.reshape(-1, 2), _numbers([loss.detach()])[0]

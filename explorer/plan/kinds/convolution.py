@@ -107,13 +107,13 @@ def by_positions(op: Op, x: Op) -> int:
     return params * h * w
 
 
-def example(net: Writer) -> None:
+def example(net: Writer) -> Op:
     x = conv(net, "plain", net.input, 6, kernel=3, bias=True)
     x = conv(net, "grouped", x, 9, kernel=3, stride=2, groups=3, bias=False)
     x = conv(net, "dilated", x, 4, kernel=3, dilation=2, bias=False)
     kernel = net.kernel("kernel", 6, 5, 3)
     y = shared_conv(net, "slice", x, kernel)
-    shared_conv(net, "other_slice", conv(net, "narrow", y, 3, kernel=1), kernel, start=3)
+    return shared_conv(net, "other_slice", conv(net, "narrow", y, 3, kernel=1), kernel, start=3)
 
 
 KINDS = (

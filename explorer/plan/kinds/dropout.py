@@ -25,12 +25,12 @@ def mask(op: Op) -> int:
     return op.size
 
 
-def dropout_example(net: Writer) -> None:
-    dropout(net, "dropout", net.input, 0.3)
+def dropout_example(net: Writer) -> Op:
+    return dropout(net, "dropout", net.input, 0.3)
 
 
-def drop_path_example(net: Writer) -> None:
-    drop_path(net, "drop_path", net.input, 0.3)
+def drop_path_example(net: Writer) -> Op:
+    return drop_path(net, "drop_path", net.input, 0.3)
 
 
 COLOUR = "#777777"

@@ -1,11 +1,13 @@
 """The image."""
 
 from explorer.plan.kinds.kind import UNCOUNTED, Kind, keeps_nothing
+from explorer.plan.operations import Op
 from explorer.plan.writer import Writer
 
 
-def example(net: Writer) -> None:
+def example(net: Writer) -> Op:
     """A plan has it without being asked."""
+    return net.input
 
 
 KINDS = (

@@ -36,16 +36,16 @@ def concat(net: Writer, name: str, xs: Sequence[Op]) -> Op:
     return net.write(name, "concat", names, (sum(channels), h, w), 0, 0, strides[0], max(fields), None)
 
 
-def add_example(net: Writer) -> None:
-    add(net, "add", net.input, net.input)
+def add_example(net: Writer) -> Op:
+    return add(net, "add", net.input, net.input)
 
 
-def multiply_example(net: Writer) -> None:
-    multiply(net, "multiply", net.input, global_pool(net, "gate", net.input))
+def multiply_example(net: Writer) -> Op:
+    return multiply(net, "multiply", net.input, global_pool(net, "gate", net.input))
 
 
-def concat_example(net: Writer) -> None:
-    concat(net, "concat", [net.input, net.input])
+def concat_example(net: Writer) -> Op:
+    return concat(net, "concat", [net.input, net.input])
 
 
 KINDS = (

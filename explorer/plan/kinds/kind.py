@@ -75,7 +75,9 @@ class Kind:
     counted: Counted
     keeps: Callable[[Op], tuple[str, ...]]  # tensors that autograd keeps for its backward pass (derivatives.yaml)
     keeps_beside: Callable[[Op], int] = none_beside  # numbers that it keeps and no other operation sees
-    example: Callable[[Writer], None]  # writes it in all its forms, small, for the tests of all kinds
+    example: Callable[
+        [Writer], Op
+    ]  # writes it in all its forms on a small image, the last reading the others, for tests
     mentioned: int = 0  # its place in the one line that says what a block holds; 0: left out
     join: Literal["", "sum", "gate", "concat"] = ""
     detour: Literal["identity", "padding", "projection"] = "identity"

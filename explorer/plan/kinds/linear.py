@@ -24,8 +24,8 @@ def biases(op: Op, x: Op) -> int:
     return op.size if op.attributes.bias else 0
 
 
-def example(net: Writer) -> None:
-    linear(net, "second", linear(net, "first", net.input, 8), 5)
+def example(net: Writer) -> Op:
+    return linear(net, "second", linear(net, "first", net.input, 8), 5)
 
 
 KINDS = (

@@ -52,12 +52,12 @@ def by_ptflops(op: Op, x: Op) -> int:
     return 2 * x.size
 
 
-def example(net: Writer) -> None:
+def example(net: Writer) -> Op:
     net.norms = "batch"
     x = norm(net, "batch", net.input)
     x = norm(net, "batch_zero", x, zero=True)
     net.norms = "group"
-    norm(net, "group", x)
+    return norm(net, "group", x)
 
 
 KINDS = (

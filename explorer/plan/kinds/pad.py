@@ -20,8 +20,8 @@ def pad(net: Writer, name: str, x: Op, out: int, stride: int) -> Op:
     return net.write(name, "pad", (x.name,), shape, 0, 0, x.stride * stride, x.receptive_field, Pad(stride))
 
 
-def example(net: Writer) -> None:
-    pad(net, "narrow", pad(net, "halved", net.input, 7, 2), 9, 1)
+def example(net: Writer) -> Op:
+    return pad(net, "narrow", pad(net, "halved", net.input, 7, 2), 9, 1)
 
 
 KINDS = (

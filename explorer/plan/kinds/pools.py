@@ -50,7 +50,7 @@ def adaptive_pool(net: Writer, name: str, x: Op, size: int) -> Op:
     widest = max(-(-(i + 1) * h // size) - i * h // size for i in range(size))
     field = x.receptive_field + (widest - 1) * x.stride
     return net.write(
-        name, "adaptive_pool", (x.name,), (c, size, size), 0, 0, x.stride * max(1, h // size), field, AdaptivePool(size)
+        name, "adaptive_pool", (x.name,), (c, size, size), 0, 0, x.stride * -(-h // size), field, AdaptivePool(size)
     )
 
 
@@ -71,22 +71,22 @@ def by_thop(op: Op, x: Op) -> int:
     return x.size + op.size
 
 
-def max_example(net: Writer) -> None:
-    max_pool(net, "apart", max_pool(net, "overlapping", net.input, 3, 2, 1), 2, 2)
+def max_example(net: Writer) -> Op:
+    return max_pool(net, "apart", max_pool(net, "overlapping", net.input, 3, 2, 1), 2, 2)
 
 
-def avg_example(net: Writer) -> None:
-    avg_pool(net, "pool", net.input, 2, 2)
+def avg_example(net: Writer) -> Op:
+    return avg_pool(net, "pool", net.input, 2, 2)
 
 
-def global_example(net: Writer) -> None:
-    global_pool(net, "pool", net.input)
+def global_example(net: Writer) -> Op:
+    return global_pool(net, "pool", net.input)
 
 
-def adaptive_example(net: Writer) -> None:
+def adaptive_example(net: Writer) -> Op:
     x = adaptive_pool(net, "overlapping", net.input, 7)
     x = adaptive_pool(net, "repeating", x, 12)
-    adaptive_pool(net, "even", x, 4)
+    return adaptive_pool(net, "even", x, 4)
 
 
 def _counted(fvcore: Count, thop: Count) -> Counted:

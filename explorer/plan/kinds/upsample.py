@@ -22,13 +22,13 @@ class TransposedConv(NamedTuple):
 
 
 def upsample(net: Writer, name: str, x: Op, factor: int) -> Op:
-    """(C, H, W) -> (C, factor H, factor W), bilinear; the corners of pixels align, not their centres.
+    """(C, H, W) -> (C, factor H, factor W), bilinear; the borders of pixels align, not their centres.
 
     Each number is a mean of two neighbours along each side. Raises ValueError where it goes beyond the input's size.
     """
     c, h, w = x.shape
     stride = _finer(name, x, factor)
-    field = x.receptive_field + x.stride * (min(h, w) > 1)
+    field = _field(x, 2, stride)
     return net.write(name, "upsample", (x.name,), (c, factor * h, factor * w), 0, 0, stride, field, Upsample(factor))
 
 
@@ -43,7 +43,7 @@ def transposed_conv(net: Writer, name: str, x: Op, out: int, factor: int, bias: 
     kernel, padding = (factor, 0) if factor % 2 else (2 * factor, factor // 2)
     bias = net.norms == "none" if bias is None else bias
     weights = c * out * kernel * kernel
-    field = x.receptive_field + (kernel // factor - 1) * x.stride
+    field = _field(x, kernel // factor, stride)
     return net.write(
         name,
         "transposed_conv",
@@ -66,6 +66,14 @@ def _finer(name: str, x: Op, factor: int) -> int:
     return x.stride // factor
 
 
+def _field(x: Op, neighbours: int, stride: int) -> int:
+    """Of a number made of so many neighbours along a side, and at most of those beside it: what two numbers beside
+    each other see lies one step of `x` apart, or none, so that no stride is right for both. This one holds for whatever
+    reads them, and is at most a step of `x` too large.
+    """
+    return x.receptive_field + (neighbours - 1) * x.stride + x.stride - stride
+
+
 def times(factor: int) -> Count:
     """For each number of the output."""
     return lambda op, x: factor * op.size
@@ -85,15 +93,15 @@ def by_thop(op: Op, x: Op) -> int:
     return op.macs // (x.shape[1] * x.shape[2]) * op.shape[1] * op.shape[2]
 
 
-def upsample_example(net: Writer) -> None:
+def upsample_example(net: Writer) -> Op:
     x = avg_pool(net, "small", net.input, 4, 4)
-    upsample(net, "up", upsample(net, "up_first", x, 2), 2)
+    return upsample(net, "up", upsample(net, "up_first", x, 2), 2)
 
 
-def transposed_conv_example(net: Writer) -> None:
+def transposed_conv_example(net: Writer) -> Op:
     x = avg_pool(net, "small", net.input, 6, 6)
     x = transposed_conv(net, "even", x, 4, 2, bias=True)
-    transposed_conv(net, "odd", x, 5, 3, bias=False)
+    return transposed_conv(net, "odd", x, 5, 3, bias=False)
 
 
 KINDS = (

@@ -40,6 +40,7 @@ RUNNING = (
         construction=construction,
         constructed=False,
         application=application,
+        takes_vectors=True,
         written_in=("multiply",),
         own_input=True,
         rules={nn.SiLU: rescale, nn.GELU: rescale},

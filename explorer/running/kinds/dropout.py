@@ -39,7 +39,7 @@ HELPER = '''class DropPath(nn.Module):
         return x * noise'''
 
 RUNNING = (
-    Running(kind="dropout", module=dropout_module, construction=dropout_construction),
+    Running(kind="dropout", module=dropout_module, construction=dropout_construction, takes_vectors=True),
     Running(
         kind="drop_path",
         module=drop_path_module,

@@ -43,6 +43,8 @@ RUNNING = (
         initialise=initialise,
         construction=construction,
         application=application,
+        makes_vectors=True,
+        takes_vectors=True,
         sequential=False,
     ),
 )

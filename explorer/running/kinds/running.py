@@ -55,6 +55,8 @@ class Running:
     constructed: bool = True  # it has a module in the exported source; else a function does its work
     application: Callable[[Op, str], Text] = by_module
     helper: Mapping[str, str] = field(default_factory=dict)  # name of a class -> its source
+    makes_vectors: bool = False  # (N, C) there, where the plan has (C, 1, 1)
+    takes_vectors: bool = False  # and makes a vector of one
     sequential: bool = True  # it may stand in an nn.Sequential
     written_in: tuple[str, ...] | None = None  # kinds of readers in whose expression it may stand; None: in any
     own_input: bool = False  # Captum hooks the tensor that goes in, which must then have no other reader

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from explorer.plan import Op, Plan
 from explorer.running.kinds import RUNNING
 from explorer.running.source.loops import Loop
-from explorer.running.source.modules import Module, Step, shared_kernel
+from explorer.running.source.modules import Module, Step, read_as_vector, shared_kernel
 from explorer.running.source.series import numbered
 from explorer.running.source.statements import Statement, Statements, tensors_of
 from explorer.running.source.variables import Variables, letters
@@ -49,7 +49,7 @@ def forward_of(module: Module, loop: Loop | None, made: Mapping[str, Made], plan
         parameters, lines = variables.parameters(), []
     steps = loop.after if loop else module.steps
     lines += _kernel_lists(module, made, variables)
-    statements = Statements([_statement(step, made, variables) for step in steps], module.outputs)
+    statements = Statements([_statement(step, made, variables, plan) for step in steps], module.outputs)
     returned: list[Text] = [(Read(loop.listed, listed=True),)] if loop and loop.listed else statements.returned
     lines += _assigned(statements.lines, returned, variables, plan)
     lines.append(Line(("return ", *commas([variables.read(text) for text in returned]))))
@@ -75,9 +75,11 @@ def _kernel_lists(module: Module, made: Mapping[str, Made], variables: Variables
     return lines
 
 
-def _statement(step: Step, made: Mapping[str, Made], variables: Variables) -> Statement:
+def _statement(step: Step, made: Mapping[str, Made], variables: Variables, plan: Plan) -> Statement:
     if isinstance(step, Op):
         text = RUNNING[step.kind].application(step, variables.submodule(shared_kernel(step) or step.name))
+        if RUNNING[step.kind].makes_vectors and not read_as_vector(step, plan):
+            text = (*text, "[:, :, None, None]")
         return Statement(step.name, step.kind, text, step.inputs, (step.name,))
     _, loop, returned = made[step.name]
     reads = [loop.given] if loop else [Read((name,)) for name in step.inputs]

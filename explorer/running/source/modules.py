@@ -152,3 +152,12 @@ def starts_at_zero(op: Op) -> bool:
 
 def is_concat(op: Op) -> bool:
     return KINDS[op.kind].join == "concat"
+
+
+def read_as_vector(op: Op, plan: Plan) -> bool:
+    """Whether all that comes of it, up to the next linear layer or the logits, takes vectors (N, C) as they are."""
+    readers = [plan[name] for name in plan.readers[op.name]]
+    return all(
+        RUNNING[reader.kind].makes_vectors or (RUNNING[reader.kind].takes_vectors and read_as_vector(reader, plan))
+        for reader in readers
+    )
