@@ -15,10 +15,10 @@ class Conv(NamedTuple):
     padding: int
     groups: int
     bias: bool
+    dilation: int = 1
     shared: str = ""  # name of the kernel that is shared; "" for one of its own
     shared_channels: int = 0  # input channels of the whole shared kernel
     start: int = 0
-    dilation: int = 1
 
 
 def conv(
@@ -59,7 +59,7 @@ def conv(
         weights * h * w,
         x.stride * stride,
         x.receptive_field + (reach - 1) * x.stride,
-        Conv(kernel, stride, padding, groups, bias, dilation=dilation),
+        Conv(kernel, stride, padding, groups, bias, dilation),
     )
 
 
@@ -86,7 +86,7 @@ def shared_conv(net: Writer, name: str, x: Op, kernel: Kernel, start: int = 0) -
         kernel.out * c * kernel.size**2 * h * w,
         x.stride,
         x.receptive_field + (kernel.size - 1) * x.stride,
-        Conv(kernel.size, 1, kernel.size // 2, 1, bias, kernel.name, kernel.channels, start),
+        Conv(kernel.size, 1, kernel.size // 2, 1, bias, 1, kernel.name, kernel.channels, start),
     )
 
 
