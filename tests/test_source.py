@@ -20,6 +20,7 @@ from torch import nn
 
 from explorer.families import FAMILIES, PRESETS, TITLES, ConfigError, family_of, knobs, plan
 from explorer.plan import Plan, Recorder
+from explorer.plan.kinds import KINDS
 from explorer.running.network import blank, build
 from explorer.running.source import WIDTH, plan_source, python_source
 from explorer.running.source.series import progression
@@ -207,10 +208,13 @@ def trained(network, images):
 @pytest.mark.parametrize("config", EXAMPLES)
 def test_initialisation_is_the_same(config, init, norm):
     """Each tensor has the same spread and the same mean, over 25 draws."""
-    config = config.adapt(init=init, norm=norm)
-    network = executed(python_source(config))["Network"]
+    agree_on_initialisation(plan(config.adapt(init=init, norm=norm)))
+
+
+def agree_on_initialisation(p):
+    network = executed(plan_source(p, "A network."))["Network"]
     torch.manual_seed(0)
-    ours = [build(plan(config), seed=seed).state_dict() for seed in range(25)]
+    ours = [build(p, seed=seed).state_dict() for seed in range(25)]
     theirs = [network().state_dict() for _ in ours]
     for key, value in ours[0].items():
         if value.ndim:
@@ -218,6 +222,22 @@ def test_initialisation_is_the_same(config, init, norm):
             slack = 6 * a.std() / a.numel() ** 0.5
             assert abs(a.std() - b.std()) <= slack, key
             assert abs(a.mean() - b.mean()) <= slack, key
+
+
+# -- any kind of operation -------------------------------------------------------------------------------------------
+
+
+def forms(kind, init="kaiming"):
+    """A plan with an operation of this kind in all its forms."""
+    net = Recorder(3, 8, "batch")
+    KINDS[kind].example(net)
+    return net.finish(init)
+
+
+@pytest.mark.parametrize("init", ["kaiming", "default"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].weighted])
+def test_the_initialisation_of_a_kind_is_the_same(kind, init):
+    agree_on_initialisation(forms(kind, init))
 
 
 # -- any plan --------------------------------------------------------------------------------------------------------
@@ -314,6 +334,30 @@ def test_any_plan():
             network.load_state_dict(ours.state_dict(), strict=True)
             with torch.no_grad():
                 assert torch.equal(network(images), ours(images)), seed
+
+
+def test_a_chain_with_other_names_is_a_loop():
+    net = Recorder(8, 8)
+    x = net.input
+    with net.stage("stage", "stage."):
+        for i in (1, 2, 3):
+            with net.block("layer", f"layer{i}."):
+                x = net.activation("relu", net.conv("conv", x, 8 + 4 * i, kernel=3))
+    source = plan_source(net.finish(), "A chain.")
+    assert 'self[f"layer{i + 1}"] = Layer(8 + 4 * i)' in source
+    assert "        for layer in self.values():\n            x = layer(x)\n        return x\n" in source
+
+
+def test_a_loop_within_a_loop_names_no_variable_that_it_does_not_read():
+    net = Recorder(8, 8)
+    x = net.input
+    with net.stage("stage", "stage."):
+        for i in range(3):
+            for j in range(2):
+                with net.block("unit", f"{i}.{j}."):
+                    x = net.add("add", x, net.norm("norm", net.conv("conv", x, 8, kernel=3)))
+    source = plan_source(net.finish(), "Units.")
+    assert "nn.Sequential(*[nn.Sequential(*[Unit() for _ in range(2)]) for _ in range(3)])" in source
 
 
 # -- for people ------------------------------------------------------------------------------------------------------

@@ -35,6 +35,13 @@ class ClassName(NamedTuple):
     place: int  # of the class in the file
 
 
+class Helper(NamedTuple):
+    """A class that torch.nn does not have: its name, where it is used, and its source, at the top of the file."""
+
+    name: str
+    source: str
+
+
 class Repeat(NamedTuple):
     """Elements of a list that differ in their numbers only: *[element for i in range(times)]."""
 
@@ -42,7 +49,7 @@ class Repeat(NamedTuple):
     times: Number
 
 
-Part = str | Number | Read | ClassName | Repeat
+Part = str | Number | Read | ClassName | Helper | Repeat
 Text = tuple[Part, ...]
 
 

@@ -10,7 +10,7 @@ from torch.nn import init
 from explorer.plan import Inits, Op
 from explorer.plan.kinds.convolution import Conv
 from explorer.running.kinds.running import Running, initialise_bias
-from explorer.running.text import Number, Read, Text, commas
+from explorer.running.text import Helper, Number, Read, Text, commas
 
 
 class SharedConv2d(nn.Module):
@@ -49,11 +49,11 @@ def initialise(module: nn.Module, inits: Inits, draw: torch.Generator) -> None:
 
 def construction(op: Op, x: Op) -> Text:
     a: Conv = op.attributes
-    name, read = ("SharedConv2d(", a.shared_channels) if a.shared else ("nn.Conv2d(", x.shape[0])
+    name, read = (SHARED, a.shared_channels) if a.shared else ("nn.Conv2d", x.shape[0])
     sizes = commas([(Number("channels", read),), (Number("width", op.shape[0]),), (Number("kernel", a.kernel),)])
     options = ("stride", a.stride, 1), ("padding", a.padding, 0), ("dilation", a.dilation, 1), ("groups", a.groups, 1)
     holes = [Number(role, value, True, default) for role, value, default in options]
-    return (name, *sizes, *holes, ")" if a.bias else ", bias=False)")
+    return (name, "(", *sizes, *holes, ")" if a.bias else ", bias=False)")
 
 
 def application(op: Op, module: str) -> Text:
@@ -62,12 +62,15 @@ def application(op: Op, module: str) -> Text:
     return (f"{module}(", Read(op.inputs), *start, ")")
 
 
-HELPER = '''class SharedConv2d(nn.Conv2d):
+SHARED = Helper(
+    "SharedConv2d",
+    '''class SharedConv2d(nn.Conv2d):
     """A kernel over all channels, of which each call reads the slice that begins at `start`."""
 
     def forward(self, x: Tensor, start: int = 0) -> Tensor:
         kernel = self.weight.narrow(1, start, x.shape[1])
-        return F.conv2d(x, kernel, self.bias, padding=self.padding)'''
+        return F.conv2d(x, kernel, self.bias, padding=self.padding)''',
+)
 
 RUNNING = (
     Running(
@@ -77,6 +80,6 @@ RUNNING = (
         initialise=initialise,
         construction=construction,
         application=application,
-        helper={"SharedConv2d": HELPER},
+        kaiming={"nn.Conv2d": 'nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")'},
     ),
 )

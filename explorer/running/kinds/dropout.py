@@ -5,7 +5,7 @@ from torchvision.ops import StochasticDepth
 
 from explorer.plan import Op
 from explorer.running.kinds.running import Running
-from explorer.running.text import Number, Text
+from explorer.running.text import Helper, Number, Text
 
 
 def dropout_module(op: Op, x: Op) -> nn.Module:
@@ -22,10 +22,12 @@ def dropout_construction(op: Op, x: Op) -> Text:
 
 
 def drop_path_construction(op: Op, x: Op) -> Text:
-    return ("DropPath(", Number("drop_path", op.attributes.p), ")")
+    return (DROP_PATH, "(", Number("drop_path", op.attributes.p), ")")
 
 
-HELPER = '''class DropPath(nn.Module):
+DROP_PATH = Helper(
+    "DropPath",
+    '''class DropPath(nn.Module):
     """In training, drops the whole branch of an image (1603.09382)."""
 
     def __init__(self, p: float) -> None:
@@ -36,7 +38,8 @@ HELPER = '''class DropPath(nn.Module):
         if not self.training:
             return x
         noise = x.new_empty(len(x), 1, 1, 1).bernoulli_(1 - self.p).div_(1 - self.p)
-        return x * noise'''
+        return x * noise''',
+)
 
 RUNNING = (
     Running(kind="dropout", module=dropout_module, construction=dropout_construction, takes_vectors=True),
@@ -44,6 +47,5 @@ RUNNING = (
         kind="drop_path",
         module=drop_path_module,
         construction=drop_path_construction,
-        helper={"DropPath": HELPER},
     ),
 )

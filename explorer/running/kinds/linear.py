@@ -46,5 +46,6 @@ RUNNING = (
         makes_vectors=True,
         takes_vectors=True,
         sequential=False,
+        kaiming={"nn.Linear": ""},
     ),
 )

@@ -7,7 +7,7 @@ from explorer.plan import Inits, Op
 from explorer.plan.kinds.norm import GROUPS, Norm
 from explorer.running.kinds.joins import Product
 from explorer.running.kinds.running import Running, rescale
-from explorer.running.text import Number, Text
+from explorer.running.text import Helper, Number, Text
 
 
 def module(op: Op, x: Op) -> nn.Module:
@@ -31,15 +31,18 @@ def construction(op: Op, x: Op) -> Text:
     if a.function == "batch":
         return ("nn.BatchNorm2d(", channels, ")")
     if a.groups == max(g for g in range(1, GROUPS + 1) if x.shape[0] % g == 0):
-        return ("GroupNorm(", channels, ")")
+        return (GROUP_NORM, "(", channels, ")")
     return ("nn.GroupNorm(", Number("groups", a.groups), ", ", channels, ")")
 
 
-HELPER = f'''class GroupNorm(nn.GroupNorm):
+GROUP_NORM = Helper(
+    "GroupNorm",
+    f'''class GroupNorm(nn.GroupNorm):
     """In {GROUPS} groups, or the most below that divide the channels."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__(max(g for g in range(1, {GROUPS + 1}) if channels % g == 0), channels)'''
+        super().__init__(max(g for g in range(1, {GROUPS + 1}) if channels % g == 0), channels)''',
+)
 
 
 class ReciprocalRoot(nn.Module):
@@ -75,7 +78,6 @@ RUNNING = (
         initialise=initialise,
         starts_at_zero=starts_at_zero,
         construction=construction,
-        helper={"GroupNorm": HELPER},
         for_deep_lift=for_deep_lift,
         rules={ReciprocalRoot: rescale},
     ),

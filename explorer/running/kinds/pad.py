@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from explorer.plan import Op
 from explorer.running.kinds.running import Running
-from explorer.running.text import Number, Text
+from explorer.running.text import Helper, Number, Text
 
 
 class ZeroPad(nn.Module):
@@ -24,10 +24,12 @@ def module(op: Op, x: Op) -> nn.Module:
 
 
 def construction(op: Op, x: Op) -> Text:
-    return ("ZeroPad(", Number("width", op.shape[0]), ", ", Number("stride", op.attributes.stride), ")")
+    return (ZERO_PAD, "(", Number("width", op.shape[0]), ", ", Number("stride", op.attributes.stride), ")")
 
 
-HELPER = '''class ZeroPad(nn.Module):
+ZERO_PAD = Helper(
+    "ZeroPad",
+    '''class ZeroPad(nn.Module):
     """Every stride-th pixel, and zeros for the channels that are missing."""
 
     def __init__(self, channels: int, stride: int) -> None:
@@ -35,6 +37,7 @@ HELPER = '''class ZeroPad(nn.Module):
         self.channels, self.stride = channels, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.channels - x.shape[1]))'''
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.channels - x.shape[1]))''',
+)
 
-RUNNING = (Running(kind="pad", module=module, construction=construction, helper={"ZeroPad": HELPER}),)
+RUNNING = (Running(kind="pad", module=module, construction=construction),)

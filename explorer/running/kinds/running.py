@@ -42,8 +42,9 @@ class Running:
     """`module` makes the module of an operation on `x`; `call` applies it, to tensors or to what stands for them while
     a graph is written. `initialise` fills every parameter and buffer; kinds without any have none.
 
-    In the exported source, `construction` is the text that makes the module of an operation on `x`, "" for what a
-    function does there, `application` that of its call, and `helper` the class that the first needs.
+    In the exported source, `construction` is the text that makes the module of an operation on `x`, () for what a
+    function does there, and `application` that of its call. Its network's `initialise` sets the biases of the classes
+    in `kaiming` to zero, and their weights by the lines there; "": as PyTorch does.
     """
 
     kind: str
@@ -54,7 +55,7 @@ class Running:
     construction: Callable[[Op, Op], Text]
     constructed: bool = True  # it has a module in the exported source; else a function does its work
     application: Callable[[Op, str], Text] = by_module
-    helper: Mapping[str, str] = field(default_factory=dict)  # name of a class -> its source
+    kaiming: Mapping[str, str] = field(default_factory=dict)
     makes_vectors: bool = False  # (N, C) there, where the plan has (C, 1, 1)
     takes_vectors: bool = False  # and makes a vector of one
     sequential: bool = True  # it may stand in an nn.Sequential

@@ -59,5 +59,6 @@ RUNNING = (
         module=transposed_conv_module,
         initialise=initialise,
         construction=transposed_conv_construction,
+        kaiming={"nn.ConvTranspose2d": 'nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")'},
     ),
 )

@@ -13,36 +13,19 @@ block1.conv (3 to 8 channels), block1.norm, block1.relu, block2.conv (8 to 16 ch
    arguments, `channels` = (3, 8) and `width` = (8, 16); the 3 of the kernel stays, and a number that follows from
    arguments is arithmetic with them (`arguments`). The class is written (`definitions`), and what makes each module
    is now known, `Block(3, 8)` and `Block(8, 16)`, so that the module around them can be written (`classes`).
-4. When all classes are known they get their names (`names`), and long lines are broken (`layout`).
+4. When all classes are known they get their names (`names`), and what they need stands before them (`file`).
 """
 
 from explorer import families
 from explorer.families import Config
-from explorer.plan import Plan
-from explorer.running.source.classes import Classes
+from explorer.running.source.file import plan_source
 from explorer.running.source.header import header
-from explorer.running.source.helpers import HELPERS, helpers_of
 from explorer.running.source.layout import WIDTH
 
 __all__ = ["WIDTH", "plan_source", "python_source"]
-
-MAIN = """if __name__ == "__main__":
-    network = Network().eval()
-    print(f"{{sum(weight.numel() for weight in network.parameters()):,}} parameters")
-    with torch.no_grad():
-        print(network(torch.rand(1, {shape})).shape)
-"""
 
 
 def python_source(config: Config) -> str:
     """The network of a configuration as a Python file: it defines `Network`, and runs by itself."""
     plan = families.plan(config)
     return plan_source(plan, header(config, plan))
-
-
-def plan_source(plan: Plan, description: str) -> str:
-    """The network of any plan; `description` opens the file."""
-    main = MAIN.format(shape=", ".join(map(str, plan.ops[0].shape)))
-    body = "\n\n\n".join([*helpers_of(plan), *Classes(plan).texts(HELPERS), main])
-    functional = "from torch.nn import functional as F\n" if "F." in body else ""
-    return f'"""{description}\n"""\n\nimport torch\nfrom torch import Tensor, nn\n{functional}\n\n{body}'

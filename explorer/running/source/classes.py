@@ -1,7 +1,7 @@
 """Modules of equal words become one class, whose arguments are the numbers in which they differ."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from explorer.plan import Plan
@@ -9,32 +9,31 @@ from explorer.running.source.arguments import Arguments
 from explorer.running.source.constructors import construction_of, constructor, sequential
 from explorer.running.source.definitions import Template, definition
 from explorer.running.source.forward import Made, forward_of
-from explorer.running.source.layout import laid_out
+from explorer.running.source.initialisation import kaiming
 from explorer.running.source.loops import loop_of
-from explorer.running.source.modules import Module, modules_of, prefixes
-from explorer.running.source.names import class_names
+from explorer.running.source.modules import Module, prefixes
 from explorer.running.text import ClassName, Text, in_a_loop
 
 
 class Class(NamedTuple):
     modules: list[Module]
-    lines: list[Text]  # of which the only holes are names of classes
+    base: str  # class
+    lines: list[Text]  # in it; the only holes are names of classes and of helpers
 
 
 class Classes:
     """The classes of a plan, found from the innermost modules outwards; the last is the network."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, modules: Mapping[str, Module]) -> None:
         self.plan = plan
-        self.modules = modules_of(plan)
         self.made: dict[str, Made] = {}
         self.found: list[Class] = []
         depths: dict[int, list[Module]] = defaultdict(list)
-        for name, module in self.modules.items():
+        for name, module in modules.items():
             depths[len(list(prefixes(name)))].append(module)
-        for _, modules in sorted(depths.items(), reverse=True):
+        for _, level in sorted(depths.items(), reverse=True):
             alike: dict[object, list[Template]] = defaultdict(list)
-            for module in modules:
+            for module in level:
                 if text := sequential(module, self.made, plan):
                     self.made[module.name] = Made(text)
                 else:
@@ -42,19 +41,6 @@ class Classes:
                     alike[template.says()].append(template)
             for templates in alike.values():
                 self._define(templates)
-
-    def texts(self, taken: Collection[str]) -> list[str]:
-        """The text of each class; `taken` are names that none of them may have."""
-        names = class_names([one.modules for one in self.found], self.modules, self.plan, taken)
-        texts = []
-        for name, one in zip(names, self.found, strict=True):
-            base = "nn.ModuleDict" if self.made[one.modules[0].name].loop else "nn.Module"
-            lines = [
-                "".join(names[p.place] if isinstance(p, ClassName) else str(p) for p in line) for line in one.lines
-            ]
-            indented = [f"    {line}".rstrip() for line in lines]
-            texts.append("\n".join(map(laid_out, [f"class {name}({base}):", *indented])))
-        return texts
 
     def _template(self, module: Module) -> Template:
         members = {name: construction_of(member, self.made, self.plan) for name, member in module.members.items()}
@@ -76,12 +62,13 @@ class Classes:
         modules = [template.module for template in group]
         arguments = Arguments()
         expressions = arguments.fill(list(zip(*(template.numbers() for template in group), strict=True)))
-        initialise = most.module.name == "" and self.plan.init == "kaiming"
+        initialise = [] if most.module.name else kaiming(self.plan)
         lines = definition(most, modules, arguments.signature(), expressions, initialise)
         for i, template in enumerate(group):
             construction = (ClassName(len(self.found)), "(", *arguments.given(i), ")")
             returned = most.forward.returned if most.forward else 0
             self.made[template.module.name] = Made(construction, template.loop, returned)
-        self.found.append(Class(modules, lines))
+        base = "nn.ModuleDict" if most.loop else "nn.Module"
+        self.found.append(Class(modules, base, lines))
         if rest := [template for template in templates if template not in group]:
             self._define(rest)

@@ -11,15 +11,6 @@ from explorer.running.source.loops import Loop
 from explorer.running.source.modules import Module
 from explorer.running.text import Number, Part, Repeat, Text, numbers, with_numbers, words
 
-KAIMING = '''
-def initialise(self) -> None:
-    """Kaiming: normal, fan-out (1502.01852); biases zero; the classifier's weights as PyTorch does."""
-    for module in self.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)'''
-
 SUPER: Text = ("super().__init__()",)
 
 
@@ -53,11 +44,15 @@ class Template(NamedTuple):
 
 
 def definition(
-    template: Template, modules: Sequence[Module], signature: str, expressions: Sequence[Expression], kaiming: bool
+    template: Template,
+    modules: Sequence[Module],
+    signature: str,
+    expressions: Sequence[Expression],
+    initialise: list[str],
 ) -> list[Text]:
     """The lines in the class of these modules, of which the only holes are names of classes.
 
-    `expressions` stand for the template's numbers; `kaiming` adds the initialisation of the whole network.
+    `expressions` stand for the template's numbers; `initialise` is a method that the constructor calls.
     """
     found = iter(expressions)
 
@@ -70,17 +65,21 @@ def definition(
     if forward := template.forward:
         body = [(f"def forward(self, {forward.parameters}) -> {forward.annotation}:",)]
         for line in forward.lines:
-            text = "".join(map(str, _filled(with_numbers(line.text, lambda n: kept.attribute(with_expression(n))))))
-            fits = line.comment and len(modules) == 1 and 4 + len(text) + len(line.comment) < WIDTH - 8
-            body.append((f"    {text}", f"  # {line.comment}" if fits else ""))
+            text = ("    ", *_filled(with_numbers(line.text, lambda n: kept.attribute(with_expression(n)))))
+            short = sum(len(str(part)) for part in text) + len(line.comment) < WIDTH - 8
+            body.append((*text, f"  # {line.comment}") if line.comment and len(modules) == 1 and short else text)
     init += [(f"self.{name} = {text}",) for name, text in kept.attributes.items()]
-    if kaiming:
+    if initialise:
         init.append(("self.initialise()",))
-        body += [(line,) for line in KAIMING.splitlines()]
     if init:
         init = [(f"def __init__(self{signature}) -> None:",), *(("    ", *line) for line in [SUPER, *init])]
     about = f'"""{modules[0].name} to {modules[-1].name}, {len(modules)} in all."""'
-    sections: list[list[Text]] = [[(about,)] if len(modules) > 1 else [], init, body]
+    sections: list[list[Text]] = [
+        [(about,)] if len(modules) > 1 else [],
+        init,
+        body,
+        [(line,) for line in initialise],
+    ]
     apart = [line for section in sections if section for line in [*section, ()]]
     return apart[:-1] or [("pass",)]
 

@@ -8,7 +8,6 @@ from explorer.plan import Op, Plan
 from explorer.running.kinds import RUNNING
 from explorer.running.source.loops import Loop
 from explorer.running.source.modules import Module, Step, read_as_vector, shared_kernel
-from explorer.running.source.series import numbered
 from explorer.running.source.statements import Statement, Statements, tensors_of
 from explorer.running.source.variables import Variables, letters
 from explorer.running.text import DIGITS, Number, Read, Text, attribute, commas, named_well
@@ -43,8 +42,8 @@ def forward_of(module: Module, loop: Loop | None, made: Mapping[str, Made], plan
     """The forward of a module, which may be a `loop`; `made` are the modules in it."""
     variables = Variables(module, loop)
     if loop:
-        parameters = loop.pattern.parameters + (", kernels: list[nn.Module]" if module.borrowed else "")
-        lines = [Line((line,)) for line in loop.lines(kernels=bool(module.borrowed))]
+        parameters = loop.pattern.parameters + (", kernels: list[nn.Module]" if loop.kernels else "")
+        lines = [Line((line,)) for line in loop.lines()]
     else:
         parameters, lines = variables.parameters(), []
     steps = loop.after if loop else module.steps
@@ -64,13 +63,12 @@ def forward_of(module: Module, loop: Loop | None, made: Mapping[str, Made], plan
 def _kernel_lists(module: Module, made: Mapping[str, Made], variables: Variables) -> list[Line]:
     """kernels = [...], for loops that hand one to each of their members."""
     for step in module.steps:
-        if isinstance(step, Module) and made[step.name].loop and step.borrowed:
-            variables.add_kernels(step.borrowed)
+        loop = made[step.name].loop if isinstance(step, Module) else None
+        if isinstance(step, Module) and loop and loop.kernels:
+            variables.add_kernels(step.borrowed, module.local(loop.kernels))
     lines = []
-    for path, (variable, length) in variables.kernels.items():
-        series = numbered([module.local(path)])
-        assert series is not None  # else there were no loop
-        start = f'{variable} = [self.get_submodule(f"{series.pattern}") for i in range('
+    for variable, pattern, length in variables.kernels.values():
+        start = f'{variable} = [self.get_submodule(f"{pattern}") for i in range('
         lines.append(Line((start, Number("layers", length, kept=True), ")]")))
     return lines
 

@@ -44,11 +44,11 @@ class Loop(NamedTuple):
     left: Tensors
     after: list[Op]
     listed: Tensors  # returned as a list; () where tensors are returned
+    kernels: str  # the paths of the kernels of which each member is handed one, for an f-string in a loop over i; or ""
 
-    def lines(self, kernels: bool) -> list[str]:
-        """With `kernels`, each member is handed one, from a list of as many."""
+    def lines(self) -> list[str]:
         names = {"layer": "layer", "numbered": "layer", "layers": "self.values()", "kernel": ""}
-        if kernels:
+        if self.kernels:
             names = {"layer": "layer, kernel", "numbered": "(layer, kernel)", "layers": "zip(self.values(), kernels)"}
             names["kernel"] = ", kernel"
         return [line.format(**names) for line in self.pattern.lines]
@@ -60,7 +60,8 @@ def loop_of(module: Module) -> Loop | None:
     It is for the caller to know that the members are of one class, which returns one tensor.
     """
     calls = [step for step in module.steps if isinstance(step, Module)]
-    if not calls or not _are_members(calls, module) or not _kernels_in_step(calls, module):
+    kernels = [path for call in calls for path in call.borrowed]
+    if not calls or not _are_members(calls, module) or (kernels and not _match(kernels, calls, module)):
         return None
     end = module.steps.index(calls[-1]) + 1
     within = [step for step in module.steps[:end] if isinstance(step, Op)]
@@ -74,7 +75,9 @@ def loop_of(module: Module) -> Loop | None:
     for pattern in PATTERNS:
         course = pattern.course(reads[0], made)
         if course.reads == reads and _is_all(module, course, after):
-            return Loop(pattern, course.given, course.left, after, () if after else course.listed)
+            series = numbered(kernels)
+            listed = () if after else course.listed
+            return Loop(pattern, course.given, course.left, after, listed, series.pattern if series else "")
     return None
 
 
@@ -96,12 +99,11 @@ def _are_members(calls: Sequence[Module], module: Module) -> bool:
     return plain and list(module.members.values()) == calls and numbered(list(module.members)) is not None
 
 
-def _kernels_in_step(calls: Sequence[Module], module: Module) -> bool:
-    """Whether the kernels that the calls borrow, if any, are a numbered series too, beside the module."""
-    kernels = [path for call in calls for path in call.borrowed]
+def _match(kernels: Sequence[str], calls: Sequence[Module], module: Module) -> bool:
+    """Whether kernels that the calls borrow are a numbered series too, one for each call, beside the module."""
     series = numbered(kernels)
     beside = series is not None and series.stem.rpartition(".")[0] == module.name.rpartition(".")[0]
-    return not kernels or (beside and len(kernels) == len(calls))
+    return beside and len(kernels) == len(calls)
 
 
 def _chain(first: Tensors, made: Tensors) -> Course:

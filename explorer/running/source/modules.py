@@ -127,7 +127,7 @@ def _add_borrowed(plan: Plan, around: dict[str, list[Module]]) -> None:
                 module.borrowed.append(lent)
 
 
-# what a kind of operation is to the file; the text of its module and of its call are in `text`
+# what the kinds of operations say
 
 
 def has_module(op: Op) -> bool:

@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from explorer.plan.kinds import KINDS
 from explorer.running.kinds import RUNNING
 from explorer.running.text import Read, Text
 
 MOST_CALLS = 4  # in one expression
-
-MODULE_IN = ("add", "multiply")  # in whose expression the call of a module may stand
 
 
 class Statement(NamedTuple):
@@ -78,8 +77,12 @@ def _readers(statements: Sequence[Statement]) -> dict[str | None, str]:
 
 
 def _may_stand_inside(kind: str, reader: str) -> bool:
-    written_in = MODULE_IN if kind == "call" else RUNNING[kind].written_in
-    return reader == "return" or (reader != "list" and (written_in is None or reader in written_in))
+    if reader == "return":
+        return True
+    if kind == "call":
+        return reader in KINDS and KINDS[reader].join in ("sum", "gate")
+    written_in = RUNNING[kind].written_in
+    return reader != "list" and (written_in is None or reader in written_in)
 
 
 def _calls(text: Text) -> int:

@@ -14,6 +14,7 @@ class Kernels(NamedTuple):
     """A variable that holds a series of kernels."""
 
     variable: str
+    pattern: str  # of their paths, for an f-string in a loop over i
     length: int
 
 
@@ -40,10 +41,10 @@ class Variables:
         tensors = [f"{name}: Tensor" for name in self.tensors.values()]
         return ", ".join([*tensors, *(f"{name}: nn.Module" for name in self.borrowed.values())])
 
-    def add_kernels(self, paths: list[str]) -> None:
+    def add_kernels(self, paths: list[str], pattern: str) -> None:
         """A variable for the series of kernels that a call borrows; calls may read more or fewer of one series."""
         first = paths[0]
-        known = self.kernels.get(first, Kernels(f"kernels{len(self.kernels) or ''}", 0))
+        known = self.kernels.get(first, Kernels(f"kernels{len(self.kernels) or ''}", pattern, 0))
         self.kernels[first] = known._replace(length=max(known.length, len(paths)))
 
     def read(self, text: Text) -> Text:
