@@ -193,7 +193,7 @@ def test_all_paths_together_are_the_whole_gradient():
         loss = F.cross_entropy(logits, batch.labels)
         last, whole = torch.autograd.grad(loss, [kept[blocks[-1].join], kept[blocks[0].source]], retain_graph=True)
         subsets = itertools.chain.from_iterable(itertools.combinations(range(4), k) for k in range(5))
-        together = sum(paths._along(blocks, kept, last, set(subset)) for subset in subsets)
+        together = sum(paths.along(blocks, kept, last, set(subset)) for subset in subsets)
         assert torch.allclose(together, whole, rtol=1e-9, atol=1e-15)
 
 

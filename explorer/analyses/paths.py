@@ -81,7 +81,7 @@ def paths(
     for i, length in enumerate(lengths):
         for j in range(samples):
             through = set(draw.choice(len(blocks), length, replace=False).tolist())
-            gradient[i, j] = float(torch.linalg.vector_norm(_along(blocks, kept, last, through).double()))
+            gradient[i, j] = float(torch.linalg.vector_norm(along(blocks, kept, last, through).double()))
             progress(i * samples + j + 1, gradient.size)
     return Paths(len(blocks), tuple(lengths.tolist()), gradient)
 
@@ -93,7 +93,7 @@ def macs(plan: Plan, count: int) -> float:
     return (1 + sampled / 2) * plan.macs * count
 
 
-def _along(blocks: tuple[Residual, ...], kept: dict[str | Edge, Tensor], last: Tensor, through: set[int]) -> Tensor:
+def along(blocks: tuple[Residual, ...], kept: dict[str | Edge, Tensor], last: Tensor, through: set[int]) -> Tensor:
     """The gradient at the first block's input along one path; `through` are the blocks whose branch it takes."""
     gradient = last
     for i in reversed(range(len(blocks))):
