@@ -25,8 +25,8 @@ class Course(NamedTuple):
 
     given: Read
     reads: list[Tensors]  # by each member
-    left: Tensors  # in the loop's variable, when it ends
-    listed: Tensors  # those that are returned as a list, where nothing follows the loop
+    left: Tensors  # in the loop's variable, when the loop ends
+    listed: Tensors  # those that are returned as a list, where nothing follows the loop; () where it returns a tensor
 
 
 class Pattern(NamedTuple):
@@ -41,7 +41,7 @@ class Loop(NamedTuple):
 
     pattern: Pattern
     given: Read
-    left: Tensors
+    left: Tensors  # in the pattern's variable, when the loop ends
     after: list[Op]
     listed: Tensors  # returned as a list; () where tensors are returned
     kernels: str  # the paths of the kernels of which each member is handed one, for an f-string in a loop over i; or ""
@@ -61,7 +61,7 @@ def loop_of(module: Module) -> Loop | None:
     """
     calls = [step for step in module.steps if isinstance(step, Module)]
     kernels = [path for call in calls for path in call.borrowed]
-    if not calls or not _are_members(calls, module) or (kernels and not _match(kernels, calls, module)):
+    if not calls or not _are_members(calls, module) or (kernels and not _kernels_match(kernels, calls, module)):
         return None
     end = module.steps.index(calls[-1]) + 1
     within = [step for step in module.steps[:end] if isinstance(step, Op)]
@@ -74,14 +74,14 @@ def loop_of(module: Module) -> Loop | None:
     made = tuple(call.outputs[0] for call in calls)
     for pattern in PATTERNS:
         course = pattern.course(reads[0], made)
-        if course.reads == reads and _is_all(module, course, after):
+        if course.reads == reads and _is_complete(module, course, after):
             series = numbered(kernels)
             listed = () if after else course.listed
             return Loop(pattern, course.given, course.left, after, listed, series.pattern if series else "")
     return None
 
 
-def _is_all(module: Module, course: Course, after: Sequence[Op]) -> bool:
+def _is_complete(module: Module, course: Course, after: Sequence[Op]) -> bool:
     """Whether the loop and the steps after it are given all that they read, and make all that is read of them."""
     if not {*module.inputs} <= {*course.given.values}:
         return False
@@ -99,8 +99,8 @@ def _are_members(calls: Sequence[Module], module: Module) -> bool:
     return plain and list(module.members.values()) == calls and numbered(list(module.members)) is not None
 
 
-def _match(kernels: Sequence[str], calls: Sequence[Module], module: Module) -> bool:
-    """Whether kernels that the calls borrow are a numbered series too, one for each call, beside the module."""
+def _kernels_match(kernels: Sequence[str], calls: Sequence[Module], module: Module) -> bool:
+    """Whether the kernels that the calls borrow are a numbered series too, one for each call, beside the module."""
     series = numbered(kernels)
     beside = series is not None and series.stem.rpartition(".")[0] == module.name.rpartition(".")[0]
     return beside and len(kernels) == len(calls)
@@ -117,7 +117,7 @@ def _growing(first: Tensors, made: Tensors) -> Course:
 
 
 def _replacing(first: Tensors, made: Tensors) -> Course:
-    features: list[str | None] = [None, *first]  # what stands in the first one's place is read by none
+    features: list[str | None] = [None, *first]  # None: what the first member replaces, which none reads
     reads: list[Tensors] = []
     for i, name in enumerate(made):
         reads.append((*features[:i], *features[i + 1 :]))

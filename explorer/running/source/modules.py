@@ -89,6 +89,7 @@ def _add_members(plan: Plan, modules: dict[str, Module]) -> None:
 
 
 def _add_steps(plan: Plan, around: dict[str, list[Module]]) -> None:
+    """The innermost module around an operation runs it, the next one calls that module, and so on."""
     for op in plan.ops[1:]:
         step: Step = op
         for module in around[op.name]:
@@ -98,7 +99,9 @@ def _add_steps(plan: Plan, around: dict[str, list[Module]]) -> None:
 
 
 def _add_tensors(plan: Plan, around: dict[str, list[Module]]) -> None:
-    """What passes the walls of modules: a tensor, from the modules around its maker to those around a reader."""
+    """A tensor is an output of the modules around its maker, and an input of those around a reader, but not of modules
+    around both.
+    """
     readers: dict[str, list[list[Module]]] = {op.name: [] for op in plan.ops}
     readers[plan.ops[-1].name].append([])  # whoever called the network
     for op in plan.ops[1:]:
@@ -114,14 +117,15 @@ def _add_tensors(plan: Plan, around: dict[str, list[Module]]) -> None:
 
 
 def _add_borrowed(plan: Plan, around: dict[str, list[Module]]) -> None:
+    """Modules that read a kernel but do not hold it are handed the module that does."""
     for op in plan.ops[1:]:
         kernel = shared_kernel(op)
         outside = [module for module in around[op.name] if not module.holds(kernel)]
         if not kernel or not outside:
             continue
-        owner = next(module for module in around[op.name] if module.holds(kernel))
-        local = owner.local(kernel)
-        lent = kernel.removesuffix(local) + local.partition(".")[0]  # the owner's member that is, or has, the kernel
+        holder = next(module for module in around[op.name] if module.holds(kernel))
+        local = holder.local(kernel)
+        lent = kernel.removesuffix(local) + local.partition(".")[0]  # the holder's member that is, or has, the kernel
         for module in outside:
             if lent not in module.borrowed:
                 module.borrowed.append(lent)
