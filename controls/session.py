@@ -43,7 +43,7 @@ class Visitor:
     link: dict[str, str] | None = None  # as last written; None: not yet
     turned: bool = False  # a control was, since the link was written
     problems: list[str] = field(default_factory=list)  # sentences, shown once at the top of the page
-    opened: frozenset[str] = frozenset()  # stages and blocks of the drawing
+    opened: frozenset[str] | None = None  # stages and blocks of the drawing, by clicks; None: there was no click
     search: Search | None = None  # the last one of the design space
     searches: int = 0  # each gives its table a new key
     clicks: int = 0  # on charts: each gives them a new key, since a selection belongs to the figure that was clicked

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from controls import session
+from controls.choices import Whole
 from controls.panels.conventions_table import conventions_table
 from controls.panels.cost_figures import cost_figures
 from controls.panels.downloads import downloads
@@ -13,12 +14,12 @@ from explorer.families import PRESETS, TITLES, family_of, known_as, plan
 from explorer.plots import charts
 from explorer.running import devices
 
-MOST_BATCH = 1024
+BATCH = Whole("peak_batch", 1, least=1, most=1024)
 
 origin, config = session.choice()
-family, here = family_of(config), plan(config)
+family, network = family_of(config), plan(config)
 known = known_as(config)
-batch = st.session_state.setdefault("batch", 1)
+batch = BATCH.value()
 
 st.title(TITLES[known] if known else f"{family.title} of your own")
 st.caption(
@@ -26,20 +27,20 @@ st.caption(
     + ("" if config == PRESETS[origin] else f" Arrows: the difference to {TITLES[origin]}, from which it started.")
 )
 cost_figures(config, PRESETS[origin], batch)
-st.slider("Batch for the two peaks", 1, MOST_BATCH, key="batch", persist_state="session", help="Images in one step.")
+BATCH.slider(st, "Batch for the two peaks", help="Images in one step.")
 try:
-    budget.check(here, 1, devices.device_limits(session.device()))
+    budget.check(network, 1, devices.device_limits(session.device()))
 except budget.BudgetError as error:
     st.warning(f"It can be counted here, not run: {error}", icon=":material/block:")
 
 st.subheader("The network")
-network_drawing()
+network_drawing(config, origin, session.operation())
 
 st.subheader("Where it goes")
-st.plotly_chart(charts.stage_bars(costs.table(here, "stage"), family.colour), key="stages")
+st.plotly_chart(charts.stage_bars(costs.table(network, "stage"), family.colour), key="stages")
 
 st.subheader("Operations")
-operations_table(here)
+operations_table(network)
 if name := session.operation():
     st.page_link("pages/feature_maps.py", label=f"See what {name} sees", icon=":material/grid_view:")
 
@@ -52,6 +53,6 @@ with st.expander("Why do others say a different number?", icon=":material/help:"
         "Here one MAC is one multiply and one add in a convolution or a linear layer, and FLOPs are twice the MACs. "
         "Others count otherwise, often under the same word; each row is checked against the tool's own output."
     )
-    conventions_table(here)
+    conventions_table(network)
 with st.expander("Take this network along", icon=":material/download:"):
-    downloads(known or "network")
+    downloads(config, known or "network")

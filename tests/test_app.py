@@ -82,7 +82,7 @@ def rows(app: AppTest) -> pd.DataFrame:
 
 def test_every_operation_is_in_the_table():
     app = opened(network=SMALL)
-    app.segmented_control(key="level").select("operation").run()
+    app.segmented_control(key="link.level").select("operation").run()
     table = rows(app)
     assert table.name.tolist() == [op.name for op in plan(PRESETS[SMALL]).ops[1:]]
     assert table.params.sum() == exact(app, "Parameters")
@@ -95,7 +95,7 @@ def test_every_operation_is_in_the_table():
 def test_a_larger_batch_takes_more_memory():
     app = opened(network=SMALL)
     before = figures(app)
-    app.slider(key="batch").set_value(64).run()
+    app.slider(key="link.peak_batch").set_value(64).run()
     after = figures(fine(app))
     assert after["Forward, peak"][1].startswith("batch of 64")
     assert {label for label in after if after[label] != before[label]} == {"Forward, peak", "Training step, peak"}

@@ -272,6 +272,7 @@ def test_rows_fit_a_table(name):
     for r in rows:
         assert all((r.by, r.word, r.counts, r.leaves_out, r.source))
         assert max(len(r.counts), len(r.leaves_out)) <= 120, r.by
+        assert r.per_mac(plan(config_of(name))) == (None if r.number is None else r.number / rows[0].number)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Tables that add up, receptive fields by arithmetic and by gradient, and memory as torch really takes it."""
 
+import csv
 import gc
+import io
 import weakref
 
 import pytest
@@ -9,6 +11,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from explorer.counting import costs
 from explorer.counting.costs import activation_bytes, receptive_field, summary, table, total
 from explorer.counting.memory import forward_bytes, training_bytes
 from explorer.families import PRESETS, parse, plan
@@ -62,6 +65,25 @@ def test_operations_taken_together():
     row = total(p, [p["layer1.0.conv1"], p["layer1.0.conv2"]], "both")
     assert (row.name, row.params, row.macs) == ("both", 2 * 64 * 64 * 9, 2 * 64 * 64 * 9 * 56 * 56)
     assert row.activation_bytes == 2 * 4 * 64 * 56 * 56
+
+
+def test_rows_that_contain_a_text():
+    rows = table(plan(PRESETS["resnet20_cifar"]))
+    assert [row.name for row in costs.containing(rows, "LAYER2.0.conv1")] == ["layer2.0.conv1"]
+    assert {row.kind for row in costs.containing(rows, "linear")} == {"linear"}
+    shapes = costs.containing(rows, "32×16×16")
+    assert shapes
+    assert all("32×16×16" in (row.input, row.output) for row in shapes)
+    assert costs.containing(rows, "no such ((") == []
+    assert costs.containing(rows, "") == rows
+
+
+def test_the_table_as_a_file():
+    read = list(csv.DictReader(io.StringIO(costs.as_csv(plan(PRESETS["resnet20_cifar"])))))
+    assert list(read[0]) == list(costs.Row._fields)
+    # the stem: 3 to 16 channels, 3x3, on 32x32 pixels
+    assert (read[0]["name"], read[0]["params"], read[0]["macs"]) == ("conv1", str(3 * 16 * 9), str(3 * 16 * 9 * 32**2))
+    assert sum(int(row["params"]) for row in read) == 269_722  # 1512.03385, table 6: 0.27 M
 
 
 def test_what_has_changed_since_another_network():

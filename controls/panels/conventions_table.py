@@ -1,19 +1,27 @@
 """What number would others give for this network?"""
 
-import pandas as pd
 import streamlit as st
 
+from controls.panel import panel
 from explorer.counting.conventions import conventions
 from explorer.plan import Plan
 
 
+@panel
 def conventions_table(plan: Plan) -> None:
     """The network's count as each tool and paper would give it."""
-    rows = pd.DataFrame(conventions(plan))
+    rows = conventions(plan)
     st.dataframe(
-        rows.assign(ratio=rows.number / plan.macs),
+        {
+            "by": [row.by for row in rows],
+            "word": [row.word for row in rows],
+            "number": [row.number for row in rows],
+            "ratio": [row.per_mac(plan) for row in rows],
+            "counts": [row.counts for row in rows],
+            "leaves_out": [row.leaves_out for row in rows],
+            "source": [row.source for row in rows],
+        },
         hide_index=True,
-        column_order=["by", "word", "number", "ratio", "counts", "leaves_out", "source"],
         column_config={
             "by": st.column_config.TextColumn("Who says", width=150, pinned=True),
             "word": st.column_config.TextColumn("of its", width=80),

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
+from controls.panel import panel
 from controls.text import number, size
 from explorer.counting import costs
 from explorer.families import Config, chosen_depth, family_of, plan
@@ -19,6 +20,7 @@ class Figure(NamedTuple):
     change: str | None = None
 
 
+@panel
 def cost_figures(config: Config, origin: Config, batch: int) -> None:
     """Differences are those to `origin`; the two peaks are for a batch of `batch` images."""
     found = figures(config, origin, batch)

@@ -1,23 +1,23 @@
-"""Taking a network along: as a link, as data, as Python, with its weights."""
+"""How does a visitor take the network along: as a link, as data, as Python, with its weights?"""
 
 import json
 from functools import partial
 
-import pandas as pd
 import streamlit as st
 from torch.fx import GraphModule
 
-from controls import session
+from controls.panel import panel
 from controls.services import built
 from explorer.counting import costs
-from explorer.families import Config
+from explorer.families import Config, plan
 from explorer.running.export import EXPORTS
 from explorer.running.source import python_source
 from explorer.running.weights import Weights
 
 
-def downloads(name: str) -> None:
-    config, plan = session.config(), session.current_plan()
+@panel
+def downloads(config: Config, name: str) -> None:
+    """Files are called by the network's name."""
     st.caption("The link in the address bar opens this network on any page. As files:")
     with st.container(horizontal=True):
         st.download_button(
@@ -31,7 +31,7 @@ def downloads(name: str) -> None:
         )
         st.download_button(
             "Operations, CSV",
-            lambda: pd.DataFrame(costs.table(plan)).to_csv(index=False),
+            partial(costs.as_csv, plan(config)),
             f"{name}.csv",
             "text/csv",
             icon=":material/table:",

@@ -1,48 +1,49 @@
-"""The table of a network's operations: folded by stage or block, filtered, selected from, taken along."""
+"""Which operations does a network have, and what does each cost?"""
 
-import pandas as pd
+from typing import Any
+
 import streamlit as st
 
 from controls import session
+from controls.choices import OneOf
+from controls.panel import panel
 from explorer.counting import costs
+from explorer.counting.costs import Level
 from explorer.plan import Plan
 
 MOST_HEIGHT = 560  # pixels
+LEVEL: OneOf[Level] = OneOf("level", "stage", ("stage", "block", "operation"))
 
 
+@panel
 def operations_table(plan: Plan) -> None:
+    """Folded by stage or block, and filtered; a click on the row of an operation selects it."""
     left, right = st.columns([1, 2])
-    level = left.segmented_control(
-        "One row for each",
-        ["stage", "block", "operation"],
-        default="stage",
-        required=True,
-        key="level",
-        persist_state="session",
-    )
+    level = LEVEL.segments(left, "One row for each")
     wanted = right.text_input("Filter", placeholder="a name, a kind, or a shape: conv1, concat, 56×56", key="filter")
-    rows = pd.DataFrame(costs.table(plan, level))
-    if wanted:
-        texts = rows[["name", "kind", "input", "output"]]
-        rows = rows[texts.apply(lambda column: column.str.contains(wanted, case=False, regex=False)).any(axis=1)]
+    rows = costs.containing(costs.table(plan, level), wanted)
     single = level == "operation"
-    event = st.dataframe(
-        rows.assign(
-            shape=rows.input + " → " + rows.output,
-            params_share=100 * rows.params_share,
-            macs_share=100 * rows.macs_share,
-        ),
+    event: Any = st.dataframe(
+        {
+            "name": [row.name for row in rows],
+            "kind": [row.kind for row in rows],
+            "shape": [f"{row.input} → {row.output}" for row in rows],
+            "params": [row.params for row in rows],
+            "params_share": [row.params_share for row in rows],
+            "macs": [row.macs for row in rows],
+            "macs_share": [row.macs_share for row in rows],
+            "receptive_field": [row.receptive_field for row in rows],
+        },
         hide_index=True,
         height=min(MOST_HEIGHT, 38 + 35 * max(1, len(rows))),
-        column_order=["name", "kind", "shape", "params", "params_share", "macs", "macs_share", "receptive_field"],
         column_config={
             "name": st.column_config.TextColumn("Name", width=190 if single else 105, pinned=True),
             "kind": st.column_config.TextColumn("Kind" if single else "Inside", width=75 if single else 130),
             "shape": st.column_config.TextColumn("In → out, C×H×W", width=175),
             "params": st.column_config.NumberColumn("Params", format="localized", width=88),
-            "params_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=85),
+            "params_share": st.column_config.ProgressColumn("of all", format="percent", max_value=1, width=85),
             "macs": st.column_config.NumberColumn("MACs", format="localized", width=110),
-            "macs_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=85),
+            "macs_share": st.column_config.ProgressColumn("of all", format="percent", max_value=1, width=85),
             "receptive_field": st.column_config.NumberColumn(
                 "Sees", format="localized", width=68, help="Receptive field in pixels."
             ),
@@ -52,5 +53,5 @@ def operations_table(plan: Plan) -> None:
         key=f"rows.{level}",
     )
     if single and (picked := event.selection.rows) and picked[0] < len(rows):
-        session.select_operation(rows.iloc[picked[0]]["name"])
+        session.select_operation(rows[picked[0]].name)
         session.write_link()

@@ -24,14 +24,12 @@ from explorer.plots.design_space import sparkline
 
 TALLEST = 4  # times the present cost: as high as a curve goes, the same for all so that they compare
 
-state = st.session_state
-
 
 def network_form() -> None:
     """Every control shows the session's network and changes it; nothing else holds its state."""
     family = family_of(session.config())
     *some, last = (f"{one.joins} ({one.title})" for one in FAMILIES.values())
-    _set("family", family.name)
+    session.show("family", family.name)
     st.segmented_control(
         "Family",
         list(FAMILIES),
@@ -43,13 +41,13 @@ def network_form() -> None:
         width="stretch",
         wrap=False,
     )
-    _set("preset", session.choice().origin)
+    session.show("preset", session.choice().origin)
     st.selectbox(
         "Start from",
         list(family.presets),
         format_func=TITLES.__getitem__,
         key="preset",
-        on_change=lambda: session.choose(state.preset),
+        on_change=lambda: session.choose(session.entered("preset")),
         help="A published network. The knobs below change it; figures are compared with it.",
     )
     _identity()
@@ -80,7 +78,7 @@ def network_form() -> None:
 
 
 def _choose_family() -> None:
-    session.choose(next(iter(FAMILIES[state.family].presets)))
+    session.choose(next(iter(FAMILIES[session.entered("family")].presets)))
 
 
 def _identity() -> None:
@@ -110,21 +108,15 @@ def _identity() -> None:
 def _depth() -> None:
     config = session.config()
     depths = dict(family_of(config).depths(config))
-    here = depth_label(config)
-    _set("depth", here)
+    label = depth_label(config)
+    session.show("depth", label)
     st.selectbox(
         "Depth",
-        [*depths, *([here] if chosen_depth(config) is None else [])],
+        [*depths, *([label] if chosen_depth(config) is None else [])],
         key="depth",
-        on_change=lambda: session.change(**depths.get(state.depth, {})),
+        on_change=lambda: session.change(**depths.get(session.entered("depth"), {})),
         help="Weighted layers as the family's papers count them; choosing one sets the blocks.",
     )
-
-
-def _set(key: str, value: Any) -> None:
-    """Let a control show the session's value, whatever it showed before."""
-    if state.get(key) != value:
-        state[key] = value
 
 
 def _draw(knob: Knob, config: Config) -> None:
@@ -133,12 +125,12 @@ def _draw(knob: Knob, config: Config) -> None:
     key = f"{config.family}.{knob.name}"
 
     def changed() -> None:
-        session.change(**{knob.name: state[key]})
+        session.change(**{knob.name: session.entered(key)})
 
     if knob.kind == "list":
         _draw_list(knob, value, key, counted=knob.name == lists[0])
         return
-    _set(key, value)
+    session.show(key, value)
     shared: dict[str, Any] = {"key": key, "on_change": changed, "help": _sentence(knob.help)}
     label = f"{knob.title} ({knob.unit})" if knob.unit else knob.title
     if knob.kind == "switch":
@@ -157,14 +149,14 @@ def _draw_list(knob: Knob, values: tuple[int, ...], key: str, counted: bool) -> 
     """One slider an entry; with `counted`, also how many entries there are, in this list and its companions."""
 
     def changed() -> None:
-        session.change(**{knob.name: tuple(state[f"{key}.{i}"] for i in range(len(values)))})
+        session.change(**{knob.name: tuple(session.entered(f"{key}.{i}") for i in range(len(values)))})
 
     def resized() -> None:
-        count = state[f"{key}.count"]
+        count = session.entered(f"{key}.count")
         session.change(**{knob.name: (values + values[-1:] * count)[:count]})
 
     if counted and knob.length:
-        _set(f"{key}.count", len(values))
+        session.show(f"{key}.count", len(values))
         st.segmented_control(
             "Stages",
             range(knob.length[0], knob.length[1] + 1),
@@ -175,7 +167,7 @@ def _draw_list(knob: Knob, values: tuple[int, ...], key: str, counted: bool) -> 
             help="Between two of them the image is halved.",
         )
     for i, value in enumerate(values):
-        _set(f"{key}.{i}", value)
+        session.show(f"{key}.{i}", value)
         shared = {"key": f"{key}.{i}", "on_change": changed, "help": _sentence(knob.help) if i == 0 else None}
         _slider(f"{knob.title}, stage {i + 1}", knob, value, shared, i)
 
@@ -189,7 +181,7 @@ def _slider(label: str, knob: Knob, value: float, shared: dict[str, Any], entry:
     number = float if knob.kind == "real" else int
     low, high = design_space.reach(knob, value)
     on_grid = (value - knob.least) % knob.step == 0 or knob.kind == "real"
-    curve = _curves(session.config(), state["curves"]).get((knob.name, entry))
+    curve = _curves(session.config(), session.entered("curves")).get((knob.name, entry))
     with st.container(gap=None, key=f"knob.{shared['key']}"):
         st.slider(label, number(low), number(high), step=number(knob.step if on_grid else 1), **shared)
         if curve:

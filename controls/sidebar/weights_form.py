@@ -16,12 +16,12 @@ def weights_form() -> None:
     offered = {w.identity: w for w in weights.offered(session.config())}
     chosen = session.chosen_weights()
     options = ["fresh", *offered, "uploaded"]
-    here = chosen.identity if chosen.source == "torchvision" else chosen.source
-    if here not in options:  # the network is no longer the one that these weights are for
+    source = chosen.identity if chosen.source == "torchvision" else chosen.source
+    if source not in options:  # the network is no longer the one that these weights are for
         session.use(weights.fresh(0))
-        here = "fresh"
+        source = "fresh"
     if session.entered("weights.source") != "uploaded":  # there a file may still be awaited
-        session.show("weights.source", here)
+        session.show("weights.source", source)
     titles = {"fresh": "Fresh (untrained)", "uploaded": "A checkpoint of your own"}
     picked = st.selectbox(
         "Weights",

@@ -26,6 +26,10 @@ class Convention(NamedTuple):
     leaves_out: str
     source: str  # address, or the file here
 
+    def per_mac(self, plan: Plan) -> float | None:
+        """How many times the network's multiply-accumulates the number is."""
+        return None if self.number is None else self.number / plan.macs
+
 
 def conventions(plan: Plan) -> tuple[Convention, ...]:
     """One row for each convention: first those that count MACs, then those that add to them, then two for each."""

@@ -3,6 +3,8 @@
 Read from the plan alone; nothing is built.
 """
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
@@ -62,10 +64,29 @@ class Row(NamedTuple):
     stage: str
     block: str
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What can be read of it, beside numbers."""
+        return self.name, self.kind, self.input, self.output
+
 
 def table(plan: Plan, level: Level = "operation") -> list[Row]:
     """The network from input to logits, one row for each operation, block or stage."""
     return [total(plan, ops, _name(ops[-1], level)) for ops in _groups(plan, level)]
+
+
+def as_csv(plan: Plan) -> str:
+    """The operations, one a row, under the names of `Row`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Row._fields)
+    writer.writerows(table(plan))
+    return text.getvalue()
+
+
+def containing(rows: Iterable[Row], text: str) -> list[Row]:
+    """The rows whose name, kind or shapes contain a text, in capitals or not."""
+    return [row for row in rows if any(text.casefold() in part.casefold() for part in row.texts)]
 
 
 def total(plan: Plan, ops: Sequence[Op], name: str) -> Row:

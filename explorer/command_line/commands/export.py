@@ -1,8 +1,6 @@
 """A network as a file: what it is, its source, or its weights."""
 
 import argparse
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 
 from explorer.command_line.parser import Parser, parse_network
@@ -19,12 +17,7 @@ def as_json(config: Config) -> str:
 
 
 def as_csv(config: Config) -> str:
-    """The operations, one a row, as costs.table has them."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(costs.Row._fields)
-    writer.writerows(costs.table(plan(config)))
-    return text.getvalue()
+    return costs.as_csv(plan(config))
 
 
 def as_python(config: Config) -> str:
