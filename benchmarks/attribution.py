@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import UNPROMISED, Table, child, interleaved, ms, promised, ratios, spread
-from explorer.analyses.attribution.methods import Settings
-from explorer.analyses.attribution.running import attribute, default_operation
+from explorer.analyses.attribution.attribute import attribute, default_operation
+from explorer.analyses.attribution.method import Settings
 from explorer.analyses.attribution.score import Class
 from explorer.families import PRESETS, plan
 from explorer.running.network import build, plan_of

@@ -9,6 +9,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import streamlit as st
@@ -213,6 +214,7 @@ def write_link() -> None:
     visitor().turned = False
 
 
+@lru_cache(maxsize=1)
 def reserved() -> frozenset[str]:
     """Names in the link that are not a page's: the network's own, of whatever family."""
     own = {knob.name for family in FAMILIES.values() for knob in knobs(family.config)}

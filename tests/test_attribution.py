@@ -12,12 +12,15 @@ from captum.attr._core.lime import get_exp_kernel_similarity_function
 from captum.attr._utils import visualization
 from possible import EXAMPLES, small
 
-from explorer.analyses.attribution import checks, running
+from explorer.analyses.attribution import attribute as attributing
+from explorer.analyses.attribution import checks
+from explorer.analyses.attribution.attribute import attribute, default_operation, on_pixels
 from explorer.analyses.attribution.baselines import TITLES, baseline, superpixels
 from explorer.analyses.attribution.display import clipped
-from explorer.analyses.attribution.methods import METHODS, Settings, Surrogate
-from explorer.analyses.attribution.running import attribute, default_operation, on_pixels
+from explorer.analyses.attribution.method import Settings
+from explorer.analyses.attribution.methods import METHODS
 from explorer.analyses.attribution.score import AttributionError, Channel, Class, Score
+from explorer.analyses.attribution.surrogate import Surrogate
 from explorer.counting.budget import BudgetError
 from explorer.families import FAMILIES, plan
 from explorer.pictures.images import standard_preparation
@@ -437,7 +440,7 @@ def test_memory_decides_the_batch(monkeypatch):
         return max(np.diff(sizes))
 
     assert batches("integrated_gradients") == STEPS
-    most, needed = running.fitting(plan_of(network), "cpu", "", gradients=True, most=2)
+    most, needed = attributing.fitting(plan_of(network), "cpu", "", gradients=True, most=2)
     assert most == 2
     monkeypatch.setenv("EXPLORER_MAX_MEMORY", str(needed))
     assert batches("integrated_gradients") == 2
@@ -565,7 +568,7 @@ def test_captums_warnings_of_hooks_are_not_heard(method):
 
 def test_a_visitor_who_waits_can_stop():
     network = trained(small("resnet"))
-    with running._drawing, pytest.raises(Stopped):
+    with attributing._drawing, pytest.raises(Stopped):
         attribute(network, random_images(network), Class(1), "lime", settings_of(network), stop)
     assert attribute(network, random_images(network), Class(1), "lime", settings_of(network, samples=5)).map.any()
 

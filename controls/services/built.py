@@ -32,17 +32,12 @@ def current() -> tuple[GraphModule, Weights]:
         except WeightsError as error:
             tell(error)
         wanted = weights.fresh(0)
-        return _network(config, wanted, session.device(), lambda: None), wanted
+        return network(config, wanted, session.device()), wanted
 
 
 def network(config: Config, wanted: Weights, device: str) -> GraphModule:
-    """A network by what it is. Raises WeightsError."""
+    """Any network, in eval mode; whoever runs it only reads it. Raises WeightsError."""
     return _network(config, wanted, device, lambda: _values(config, wanted))
-
-
-def fresh(config: Config) -> GraphModule:
-    """Another network than the visitor's, with fresh weights, on the chosen device."""
-    return _network(config, weights.fresh(0), session.device(), lambda: None)
 
 
 def tell(error: WeightsError) -> None:

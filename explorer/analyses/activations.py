@@ -37,14 +37,25 @@ def forward(network: GraphModule, images: Tensor, names: Sequence[str]) -> tuple
     return logits.float().cpu().numpy(), maps
 
 
-def answers(logits: NDArray[np.float32], most: int = 5) -> list[Answer]:
-    """The most probable classes of one image's logits (classes,), by softmax; not-a-number where a logit is that."""
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The softmax of one image's logits (classes,); logits that overflowed share all of the probability.
+
+    Not-a-number where a logit is that.
+    """
     wide = logits.astype(np.float64)
+    if np.isnan(wide).any():
+        return np.full(len(wide), np.nan)
     with np.errstate(invalid="ignore"):
-        # infinity minus infinity is 0 here: logits that overflowed share all of the probability
+        # infinity minus infinity is 0 here
         powers = np.exp(np.where(wide == wide.max(), 0, wide - wide.max()))
-    probabilities = powers / powers.sum() if not np.isnan(wide).any() else np.full(len(wide), np.nan)
-    return [Answer(int(i), float(probabilities[i])) for i in np.argsort(-probabilities, kind="stable")[:most]]
+    shares: NDArray[np.float64] = powers / powers.sum()
+    return shares
+
+
+def answers(logits: NDArray[np.float32], most: int = 5) -> list[Answer]:
+    """The most probable classes of one image's logits (classes,)."""
+    probable = probabilities(logits)
+    return [Answer(int(i), float(probable[i])) for i in np.argsort(-probable, kind="stable")[:most]]
 
 
 class Channels(NamedTuple):

@@ -1,14 +1,63 @@
-"""Whether a map tells the truth, drawn."""
+"""A map over its image, and whether it tells the truth, drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
+from explorer.analyses import activations
+from explorer.analyses.attribution.attribute import Attribution, on_pixels
 from explorer.analyses.attribution.checks import Curve, Randomised
-from explorer.plots.colours import faint
+from explorer.analyses.attribution.display import clipped, common_reach
+from explorer.plots import mosaic
+from explorer.plots.colours import faint, paint
 
 DELETION, INSERTION = "#D55E00", "#0072B2"
 LAYOUT = {"height": 380, "margin": {"l": 0, "r": 0, "t": 10, "b": 0}, "legend": {"orientation": "h", "y": -0.3}}
+
+
+MOST_CHANNELS = 64  # of a map of channels, in one picture
+WIDTH, SMALL = 500, 160  # pixels of that picture; of a map among many
+
+
+class Painted(NamedTuple):
+    """`reach` is the number with the full colour, `share` the share of pixels beyond it, 0..1."""
+
+    picture: NDArray[np.uint8]  # (H, W, 3)
+    reach: float
+    share: float
+
+
+def over_image(found: Attribution, seen: NDArray[np.uint8], opacity: float, reach: float = 0) -> Painted:
+    """A map of pixels or positions over what the network gets, (H, W, 3) or (H, W, 1); 0 is the map's own reach."""
+    flat = on_pixels(found.map, _size(seen))
+    own = clipped(flat)
+    painted = paint(flat, reach or own.reach, found.signed)
+    return Painted(mosaic.overlay(seen, painted, opacity), reach or own.reach, own.share)
+
+
+def channels(found: Attribution) -> Painted:
+    """A map of an operation's channels: the strongest ones side by side, on one scale."""
+    best = activations.strongest(found.map, MOST_CHANNELS)
+    reach = mosaic.reaches(found.map, each=False)[best]
+    return Painted(mosaic.mosaic(found.map[best], reach, found.signed, WIDTH).picture, float(reach[0]), 0.0)
+
+
+def small(found: Attribution, seen: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A map without its image, on its own scale, where values that are not finite count as zero."""
+    flat = np.nan_to_num(on_pixels(found.map, _size(seen)))
+    return mosaic.resize(paint(flat, clipped(flat).reach, found.signed), SMALL)
+
+
+def one_reach(found: Iterable[Attribution], seen: NDArray[np.uint8]) -> float:
+    """A scale by which several maps of one image compare; 0 where all are zero."""
+    return common_reach(on_pixels(one.map, _size(seen)) for one in found)
+
+
+def _size(seen: NDArray[np.uint8]) -> tuple[int, int]:
+    return seen.shape[0], seen.shape[1]
 
 
 def deletion_and_insertion(deleted: Curve, inserted: Curve, y_title: str) -> go.Figure:

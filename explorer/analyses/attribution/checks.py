@@ -17,8 +17,9 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.fx import GraphModule
 
-from explorer.analyses.attribution.methods import METHODS, Settings
-from explorer.analyses.attribution.running import Attribution, Map, attribute, fitting, on_pixels
+from explorer.analyses.attribution.attribute import Attribution, Map, attribute, fitting, on_pixels
+from explorer.analyses.attribution.method import Settings
+from explorer.analyses.attribution.methods import METHODS
 from explorer.analyses.attribution.score import AttributionError, Class, Progress, Score, Target
 from explorer.plan.wiring import owner
 from explorer.running.devices import within

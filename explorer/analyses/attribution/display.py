@@ -1,5 +1,6 @@
 """On what scale is a map shown? One that a few outliers do not decide. Numbers in, numbers out."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -29,3 +30,8 @@ def clipped(map: NDArray[np.float32], outliers: float = 0.02) -> Clipped:
     # rounding may leave the last sum a little under the whole
     reach = magnitudes[min(np.searchsorted(mass, (1 - outliers) * mass[-1]), len(mass) - 1)]
     return Clipped(np.clip(map, -reach, reach).astype(np.float32), float(reach), float((magnitudes > reach).mean()))
+
+
+def common_reach(maps: Iterable[NDArray[np.float32]]) -> float:
+    """The largest reach of several maps, by which they can be compared; values that are not finite count as zero."""
+    return max((clipped(np.nan_to_num(one)).reach for one in maps), default=0.0)

@@ -1,4 +1,4 @@
-"""Runs a method of attribution on a shared network, and leaves nothing on it.
+"""One method, one image, one map: on a shared network, on which nothing is left.
 
 A method works on a `Score`, a private network on shared weights, so visitors need not wait for one another, except
 for two kinds: methods that set hooks take turns on a device, and methods that draw from the process-wide
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.fx import GraphModule
 
-from explorer.analyses.attribution.methods import METHODS, Call, Method, Part, Settings, regions_of
+from explorer.analyses.attribution.method import Call, Extent, Method, Part, Settings, window_of
+from explorer.analyses.attribution.methods import METHODS
 from explorer.analyses.attribution.score import AttributionError, Progress, Score, Target
 from explorer.counting.budget import BudgetError, gigabytes
 from explorer.counting.memory import BYTES, forward_bytes, training_bytes
@@ -69,28 +70,20 @@ def attribute(
     plan, weight = plan_of(network), next(network.parameters())
     if image.shape != (1, *plan.ops[0].shape):
         raise ValueError(f"image {tuple(image.shape)}: the network takes one of {(1, *plan.ops[0].shape)}")
-    deep_lift = method.startswith("deep_lift")
-    score = Score(network, target, progress, deep_lift)
-    # DeepLift: images and baselines, and a copy of what goes into and comes out of activations
-    factor = 4 if deep_lift else 1
+    score = Score(network, target, progress, chosen.rescales)
     device = str(weight.device)
-    batch, needed = fitting(score.plan, device, chosen.title, chosen.gradients, settings.batch, factor)
+    batch, needed = fitting(score.plan, device, chosen.title, chosen.gradients, settings.batch, chosen.copies)
     operation = _operation(score.plan, chosen, settings)
     # in inference mode no gradient could be recorded
     with torch.inference_mode(False):
         own = image.detach().to(weight.device, weight.dtype, copy=True)
-        samples = settings.samples or chosen.samples
-        call = Call(
-            score,
-            own,
-            _baselines(settings, own) if chosen.baseline != "none" else own,
-            settings,
-            samples,
-            batch,
-            operation,
-        )
+        # nothing is read of the settings that is not in `chosen.reads`
+        samples = (settings.samples or chosen.samples) if "samples" in chosen.reads else 0
+        given = _baselines(settings, own) if chosen.compares else own
+        call = Call(score, own, given, settings, samples, batch, operation)
         _check_regions(chosen, call)
-        parts, score.expected = chosen.parts(call)
+        parts, extent = chosen.parts(call), _extent(chosen, call)
+        score.expected = chosen.passes(extent)
         if settings.noise:
             parts = [_noisy(part, chosen, call) for part in parts]
             score.expected *= settings.noise_samples
@@ -105,9 +98,9 @@ def attribute(
             seconds = time.perf_counter() - start
     if progress:
         progress(score.expected, score.expected)
-    signed = chosen.signed and not (method == "grad_cam" and settings.relu) and settings.noise in ("", "smoothgrad")
     values = _shaped(result, chosen, score.plan, operation)
-    return Attribution(values, signed, seconds, delta, _note(chosen, call, values), operation)
+    note = _note(chosen, call, extent, values)
+    return Attribution(values, chosen.is_signed(settings), seconds, delta, note, operation)
 
 
 def default_operation(plan: Plan) -> str:
@@ -253,7 +246,7 @@ def _baselines(settings: Settings, image: Tensor) -> Tensor:
 
 
 def _operation(plan: Plan, chosen: Method, settings: Settings) -> str:
-    if not chosen.operation:
+    if "operation" not in chosen.reads:
         return ""
     name = settings.operation or default_operation(plan)
     if not name:
@@ -266,7 +259,7 @@ def _operation(plan: Plan, chosen: Method, settings: Settings) -> str:
 
 
 def _check_regions(chosen: Method, call: Call) -> None:
-    if not chosen.superpixels:
+    if "superpixels" not in chosen.reads:
         return
     regions = call.settings.superpixels
     if regions is None or regions.shape != call.image.shape[2:]:
@@ -278,13 +271,29 @@ def _check_regions(chosen: Method, call: Call) -> None:
         raise AttributionError(f"{chosen.title} compares superpixels: there is only one.")
 
 
-def _note(chosen: Method, call: Call, values: Map) -> str | None:
-    if chosen.name == "grad_cam" and call.settings.relu and not values.any():
+def _extent(chosen: Method, call: Call) -> Extent:
+    settings, reads = call.settings, chosen.reads
+    height, width = call.image.shape[2:]
+    regions = settings.superpixels if "superpixels" in reads else None
+    return Extent(
+        size=(height, width),
+        baselines=len(call.baselines),
+        regions=0 if regions is None else int(regions.max()) + 1,
+        steps=settings.steps if "steps" in reads else 0,
+        samples=call.samples,
+        window=window_of(settings, (height, width)) if "window" in reads else (1, 1),
+        batch=call.batch,
+        smoothed=bool(settings.noise),
+    )
+
+
+def _note(chosen: Method, call: Call, extent: Extent, values: Map) -> str | None:
+    if "relu" in chosen.reads and call.settings.relu and not values.any():
         return "At no position does the evidence speak for the target: see what speaks against it, without the ReLU."
-    if chosen.operation and _passed_by(call.score.plan, call.operation):
+    if "operation" in chosen.reads and _passed_by(call.score.plan, call.operation):
         return f"Part of the evidence goes past {call.operation}: the map shows what goes through it."
-    if chosen.name == "kernel_shap" and call.samples < regions_of(call) + 2:
-        return f"{call.samples} samples cannot tell {regions_of(call)} superpixels apart: take more."
+    if extent.samples < chosen.fewest_samples(extent):
+        return f"{extent.samples} samples cannot tell {extent.regions} superpixels apart: take more."
     return None
 
 

@@ -1,0 +1,154 @@
+"""Attribution as long work: functions that read nothing but their arguments, and what each is estimated to cost."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+from torch import Tensor
+from torch.fx import GraphModule
+
+from controls.services import built
+from controls.work import Progress, Task
+from explorer.analyses.attribution import checks, request
+from explorer.analyses.attribution.attribute import Attribution, attribute
+from explorer.analyses.attribution.checks import Curve, Randomised
+from explorer.analyses.attribution.method import Settings
+from explorer.analyses.attribution.methods import METHODS
+from explorer.analyses.attribution.request import Compared, Options
+from explorer.analyses.attribution.score import Target
+from explorer.families import Config, plan
+from explorer.pictures.preparation import Preparation
+from explorer.pictures.reading import Picture
+from explorer.running.weights import Weights
+
+
+class Subject(NamedTuple):
+    """A network, and the picture that is explained to it."""
+
+    config: Config
+    weights: Weights
+    picture: Picture
+    device: str
+
+    @property
+    def network(self) -> GraphModule:
+        return built.network(self.config, self.weights, self.device)
+
+    @property
+    def preparation(self) -> Preparation:
+        return built.preparation(self.config, self.weights)
+
+    @property
+    def image(self) -> Tensor:
+        """(1, C, H, W), normalised."""
+        return request.image_of(self.picture, self.preparation).to(self.device)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of the image, in pixels."""
+        return self.config.input_size, self.config.input_size
+
+    def settings(self, method: str, options: Options) -> Settings:
+        return request.settings(METHODS[method], options, self.picture, self.preparation)
+
+    def baseline(self, asked: Compared) -> Tensor:
+        return request.baseline_of(asked, self.image, self.preparation)
+
+
+# ---- a map ----
+
+
+def explanation(subject: Subject, target: Target, method: str, options: Options) -> Task[Attribution]:
+    chosen = METHODS[method]
+    asked = request.read_by(chosen, options)
+    macs = request.macs(plan(subject.config), chosen, options)
+    return Task(chosen.title, macs, partial(_explain, subject, target, method, asked))
+
+
+def _explain(subject: Subject, target: Target, method: str, options: Options, progress: Progress) -> Attribution:
+    settings = subject.settings(method, options)
+    return attribute(subject.network, subject.image, target, method, settings, progress)
+
+
+# ---- whether it tells the truth ----
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A map and what it was asked by, which decides it."""
+
+    subject: Subject
+    target: Target
+    method: str
+    options: Options
+    attribution: Attribution = field(compare=False, repr=False)
+
+
+class Truth(NamedTuple):
+    """The tasks of all checks of one map."""
+
+    deletion: Task[Curve]
+    insertion: Task[Curve]
+    infidelity: Task[float]
+    sensitivity: Task[float]
+    randomisation: Task[list[Randomised]]
+
+
+def truth(
+    subject: Subject, target: Target, method: str, options: Options, attribution: Attribution
+) -> Truth:
+    """`options.baseline` is what pixels give way to, also where the method compares with nothing."""
+    network, chosen = plan(subject.config), METHODS[method]
+    asked = Explained(subject, target, method, request.read_by(chosen, options), attribution)
+    one, forward = request.macs(network, chosen, options), float(network.macs)
+    stages = len({op.stage for op in network.ops if op.params})
+    return Truth(
+        Task("Deletion", STEPS * forward, partial(_deletion, asked, options.baseline)),
+        Task("Insertion", STEPS * forward, partial(_insertion, asked)),
+        Task("Infidelity", NOISES * forward, partial(_infidelity, asked, options.baseline)),
+        Task("Maximum sensitivity", (MOVES + 1) * one, partial(_sensitivity, asked)),
+        Task("Randomisation", (stages + 1) * one, partial(_randomisation, asked)),
+    )
+
+
+STEPS, NOISES, MOVES = 50, 50, 10  # of deletion and insertion; of infidelity; of sensitivity
+
+
+def _deletion(asked: Explained, baseline: Compared, progress: Progress) -> Curve:
+    subject = asked.subject
+    given = subject.baseline(baseline)
+    values = asked.attribution.map
+    return checks.deletion(subject.network, subject.image, asked.target, values, given, STEPS, progress=progress)
+
+
+def _insertion(asked: Explained, progress: Progress) -> Curve:
+    # into the blurred image, as in the paper
+    subject = asked.subject
+    given = subject.baseline(Compared("blurred"))
+    values = asked.attribution.map
+    return checks.insertion(subject.network, subject.image, asked.target, values, given, STEPS, progress=progress)
+
+
+def _infidelity(asked: Explained, baseline: Compared, progress: Progress) -> float:
+    subject = asked.subject
+    given = subject.baseline(baseline)
+    values = asked.attribution.map
+    return checks.infidelity(
+        subject.network, subject.image, asked.target, asked.method, values, given, samples=NOISES, progress=progress
+    )
+
+
+def _sensitivity(asked: Explained, progress: Progress) -> float:
+    subject = asked.subject
+    settings = subject.settings(asked.method, asked.options)
+    return checks.max_sensitivity(
+        subject.network, subject.image, asked.target, asked.method, settings, samples=MOVES, progress=progress
+    )
+
+
+def _randomisation(asked: Explained, progress: Progress) -> list[Randomised]:
+    subject = asked.subject
+    settings = subject.settings(asked.method, asked.options)
+    return list(
+        checks.randomisation(subject.network, subject.image, asked.target, asked.method, settings, progress=progress)
+    )

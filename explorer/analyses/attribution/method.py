@@ -1,0 +1,150 @@
+"""What a method of attribution is, as data; what it may be told, and what it is called with."""
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from explorer.analyses.attribution.score import Score
+
+Noise = Literal["", "smoothgrad", "smoothgrad_sq", "vargrad"]
+# what a method may read of the settings; every method with chance in it reads the seed too
+Setting = Literal["baseline", "baselines", "operation", "relu", "superpixels", "steps", "samples", "window", "noise"]
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """What a visitor may choose; a method reads what applies to it. Zero and "" stand for the method's own choice.
+
+    baseline (B, C, H, W), normalised: what the image is compared with; None is zeros, the data's mean colour. The
+    methods that are SHAP by a distribution of baselines take all B, the others the first. superpixels (H, W): the
+    region of each pixel, from 0. window and stride are in pixels. noise_level is the noise's deviation as a share
+    of the image's range (Smilkov et al., 1706.03825, section 3).
+    """
+
+    baseline: Tensor | None = None
+    operation: str = ""
+    relu: bool = True  # of Grad-CAM: only what speaks for the target
+    superpixels: NDArray[Any] | None = None
+    steps: int = 50  # along the path from baseline to image
+    samples: int = 0
+    window: int = 0
+    stride: int = 0
+    noise: Noise = ""
+    noise_level: float = 0.15
+    noise_samples: int = 20
+    seed: int = 0
+    batch: int = 0  # images in one forward pass; fewer where memory is short
+
+
+class Extent(NamedTuple):
+    """On what it depends how many images a method takes through the network, beside the method."""
+
+    size: tuple[int, int]  # of the image, in pixels
+    baselines: int = 1
+    regions: int = 0  # superpixels
+    steps: int = 0
+    samples: int = 0
+    window: tuple[int, int] = (1, 1)  # side and stride of what is occluded, in pixels
+    batch: int = 8  # images at once
+    smoothed: bool = False
+
+
+def window_of(settings: Settings, size: tuple[int, int]) -> tuple[int, int]:
+    """Side and stride of what is occluded, in pixels: at most an eighth of the image, moved by its half."""
+    side = settings.window or max(1, min(size) // 8)
+    return side, settings.stride or max(1, side // 2)
+
+
+class Part(NamedTuple):
+    """A call of Captum's, and its weight in the mean of all."""
+
+    algorithm: Any
+    arguments: dict[str, Any]
+    weight: int = 1
+
+
+class Call(NamedTuple):
+    score: Score
+    image: Tensor
+    baselines: Tensor  # (B, C, H, W)
+    settings: Settings
+    samples: int
+    batch: int
+    operation: str
+
+    @property
+    def baseline(self) -> Tensor:
+        return self.baselines[:1]
+
+    @property
+    def path(self) -> dict[str, Any]:
+        """From the baseline to the image."""
+        return {"baselines": self.baseline, "n_steps": self.settings.steps, "internal_batch_size": self.batch}
+
+    @property
+    def layer(self) -> nn.Module:
+        return self.score.layer(self.operation)
+
+    @property
+    def regions(self) -> dict[str, Any]:
+        mask = torch.from_numpy(self.settings.superpixels).to(self.image.device).expand(self.image.shape)
+        return {"baselines": self.baseline, "feature_mask": mask, "perturbations_per_eval": self.batch}
+
+
+def never(_: Extent) -> int:
+    return 0
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """`parts` are the calls of Captum's, `passes` the images that they take through the network without smoothing.
+
+    `reads` are the settings on which the map depends, and no others. `of` says what the values belong to.
+    `complete`: the values sum to the score's change from baseline to image. `multiplied`: they are contributions
+    relative to the baseline; without it, rates of change. A method with `hooks` sets some on the network that it works
+    on; one with `draws` draws from the process-wide generators. One that `rescales` goes
+    back by DeepLift's rules, for which some modules are put in others' place. `copies` is how many times the memory of an image's pass it takes. With fewer
+    samples than `fewest_samples` it cannot decide.
+    """
+
+    name: str
+    title: str
+    paper: str
+    parts: Callable[[Call], list[Part]]
+    passes: Callable[[Extent], int]
+    reads: Set[Setting] = frozenset()
+    of: Literal["pixels", "regions", "positions", "channels"] = "pixels"
+    signed: bool = True
+    complete: bool = False
+    multiplied: bool = False
+    gradients: bool = True
+    hooks: bool = False
+    draws: bool = False
+    samples: int = 0
+    rescales: bool = False
+    copies: int = 1
+    fewest_samples: Callable[[Extent], int] = never
+
+    @property
+    def channels(self) -> bool:
+        """Whether the map is of an operation's channels, and not of the image."""
+        return self.of == "channels"
+
+    @property
+    def compares(self) -> bool:
+        """Whether the map is relative to a baseline, or to several."""
+        return bool({"baseline", "baselines"} & self.reads)
+
+    @property
+    def noise(self) -> bool:
+        """Whether it may be smoothed with noise."""
+        return "noise" in self.reads
+
+    def is_signed(self, settings: Settings) -> bool:
+        """Whether the map may have values of both signs; with a ReLU, or squared or as variances, it has not."""
+        cut = "relu" in self.reads and settings.relu
+        return self.signed and not cut and settings.noise in ("", "smoothgrad")
