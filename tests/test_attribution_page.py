@@ -8,8 +8,11 @@ import torch
 from PIL import Image
 from visitor import ATTRIBUTION, captions, fine, opened
 
+from controls import work
+from explorer import links
 from explorer.analyses.attribution.methods import METHODS
-from explorer.families import PRESETS, plan
+from explorer.families import FAMILIES, PRESETS, plan
+from explorer.running import devices
 from explorer.running.network import build
 from explorer.running.weights import save_safetensors
 
@@ -26,41 +29,99 @@ def test_maps_stand_side_by_side_each_with_its_stamp():
     assert "architecture, not of knowledge" in app.warning[0].value
     assert pictures(app) == 3
     assert [text.value for text in app.markdown if text.value.startswith("**")] == [
-        "**Saliency**", "**Integrated Gradients**", "**Grad-CAM**",
-    ]  # fmt: skip
-    shown = captions(app)
-    assert shown.count("untrained (seed 0) ·") == 3
-    assert "layer3.2.relu2" in shown
-    assert "Complete: sums to" in shown
-    assert shown.count("baseline: the data's mean colour") == 1
+        "**Saliency**",
+        "**Integrated Gradients**",
+        "**Grad-CAM**",
+    ]
+    stamps = captions(app)
+    assert stamps.count("untrained (seed 0) ·") == 3
+    assert "layer3.2.relu2" in stamps
+    assert "Complete: sums to" in stamps
+    assert stamps.count("baseline: the data's mean colour") == 1
+
+
+def shown(app):
+    """The methods whose maps are shown, and those that are refused with the reason, in order."""
+    maps = [found.key.rpartition(".")[2] for found in app.get("plotly_chart") if found.key.startswith("scale.")]
+    return maps, [found.value.replace("\\", "") for found in app.info]
+
+
+def link_of(family, **fields):
+    """The family's plainest tiny network."""
+    config = FAMILIES[family].examples[0].replace(**fields)
+    return links.write(links.Choice(next(iter(FAMILIES[family].presets)), config))
 
 
 @pytest.mark.parametrize("start", range(0, len(METHODS), 6))
-@pytest.mark.parametrize("network", ["resnet20_cifar", "densenet40_12_cifar", "cliquenet_k36_t12"])
-def test_every_method_on_every_family(network, start):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_method_runs_on_every_family(family, start):
     methods = list(METHODS)[start : start + 6]
-    app = opened(ATTRIBUTION, network=network, input_size="16", methods=".".join(methods), steps="8", segments="16")
-    app.number_input(key="attribution.samples").set_value(40).run()
+    link = link_of(family, activation="relu")
+    app = opened(ATTRIBUTION, **link, methods=".".join(methods), steps="8", segments="16")
+    app.number_input(key="link.samples").set_value(40).run()
     assert "".join(app.query_params["samples"]) == "40"
     for button in [one for one in fine(app).button if one.label.startswith("Explain")]:
         button.click().run()
-    fine(app)
-    assert pictures(app) + len(app.info) == len(methods)
-    if network == "resnet20_cifar":
-        # DeepLift SHAP averages over several baselines, which the mean colour is not
-        assert pictures(app) == len(methods)
+    assert shown(fine(app)) == (methods, [])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rules_for_relus_are_refused_on_other_functions_and_say_so(family):
+    methods = "guided_backprop.saliency.deconvolution.deep_lift.guided_grad_cam.grad_cam"
+    app = fine(opened(ATTRIBUTION, **link_of(family, activation="silu"), methods=methods))
+    for button in [one for one in app.button if one.label.startswith("Explain")]:
+        button.click().run()
+    assert shown(fine(app)) == (
+        ["saliency", "deep_lift", "grad_cam"],
+        [
+            f"{title} is a rule for the gradients of ReLUs, and this network has silu."
+            for title in ("Guided backpropagation", "Deconvolution", "Guided Grad-CAM")
+        ],
+    )
+
+
+def test_a_method_named_twice_is_shown_once():
+    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="saliency.saliency"))
+    assert shown(app) == (["saliency"], [])
+    assert app.multiselect(key="link.methods").value == ["saliency"]
+
+
+def test_a_link_alone_starts_nothing_long(monkeypatch):
+    monkeypatch.setattr(devices, "macs_per_second", lambda device: 1e7)
+    monkeypatch.setattr(work, "_speeds", {})
+    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="integrated_gradients", steps="8"))
+    assert shown(app) == ([], [])
+    # 10 passes forward and back through 40.55 M multiply-accumulates, 10 M a second
+    (button,) = (one for one in app.button if one.label.startswith("Explain"))
+    assert button.label == "Explain (about 2 min)"
+    button.click().run()
+    assert shown(fine(app)) == (["integrated_gradients"], [])
+
+
+def test_what_a_method_does_not_read_does_not_forget_its_map():
+    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="saliency.integrated_gradients", steps="8"))
+
+    def maps():
+        return {key[2][2]: id(outcome.value) for key, outcome in app.session_state.visitor.results.items()}
+
+    before = maps()
+    app.selectbox(key="link.steps").set_value(16).run()
+    after = maps()
+    assert after["saliency"] == before["saliency"]
+    assert after["integrated_gradients"] != before["integrated_gradients"]
+    assert len(fine(app).session_state.visitor.results) == 3
 
 
 def test_what_is_explained_is_in_the_link():
     app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="grad_cam", op="layer2.2.relu2"))
-    app.selectbox(key="attribution.class").set_value("4").run()
-    app.selectbox(key="attribution.minus").set_value("7").run()
-    app.selectbox(key="attribution.baseline").set_value("blurred").run()
-    app.segmented_control(key="attribution.relu").select("off").run()
-    shown = captions(fine(app))
-    assert "class 4" in shown
-    assert "rather than class 7" in shown
-    assert "layer2.2.relu2" in shown
+    app.selectbox(key="link.class").set_value(4).run()
+    app.selectbox(key="link.minus").set_value(7).run()
+    app.selectbox(key="link.baseline").set_value("blurred").run()
+    app.toggle(key="link.relu").set_value(False).run()
+    stamps = captions(fine(app))
+    assert "class 4" in stamps
+    assert "rather than class 7" in stamps
+    assert "layer2.2.relu2" in stamps
     link = dict(app.query_params)
     expected = {"class": "4", "minus": "7", "baseline": "blurred", "relu": "off", "methods": "grad_cam"}
     assert expected.items() <= {name: "".join(value) for name, value in link.items()}.items()
@@ -71,7 +132,7 @@ def test_what_is_explained_is_in_the_link():
 
 def test_the_operation_is_chosen_here_too():
     app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="grad_cam"))
-    app.selectbox(key="attribution.operation").set_value("layer1.1.conv2").run()
+    app.selectbox(key="operation.box").set_value("layer1.1.conv2").run()
     assert "layer1.1.conv2" in captions(fine(app))
     assert "".join(app.query_params["op"]) == "layer1.1.conv2"
 
@@ -98,12 +159,6 @@ def test_a_channel_takes_the_classs_place():
     assert "layer1.0.conv1, channel 5" in captions(app)
 
 
-def test_a_method_that_cannot_run_says_why_beside_the_others():
-    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", activation="silu", methods="saliency.guided_backprop"))
-    assert pictures(app) == 1
-    assert "rule for the gradients of ReLUs" in app.info[0].value.replace("\\", "")
-
-
 def test_a_map_is_put_to_the_test():
     app = fine(opened(ATTRIBUTION, network="resnet20_cifar", input_size="16", methods="gradient"))
     (button,) = (one for one in app.button if one.label.startswith("Check it"))
@@ -116,7 +171,7 @@ def test_a_map_is_put_to_the_test():
 
 def test_networks_side_by_side():
     app = opened(ATTRIBUTION, network="resnet20_cifar", methods="saliency", against="plain.densenet40_12_cifar")
-    app.toggle(key="attribution.across").set_value(True).run()
+    app.toggle(key="link.across").set_value(True).run()
     assert pictures(fine(app)) == 3
     titles = [text.value for text in app.markdown]
     assert "**without shortcuts**" in titles

@@ -5,9 +5,8 @@ from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor
-from torch.fx import GraphModule
 
-from controls.services import built
+from controls.services.subject import Subject
 from controls.work import Progress, Task
 from explorer.analyses.attribution import checks, request
 from explorer.analyses.attribution.attribute import Attribution, attribute
@@ -16,57 +15,33 @@ from explorer.analyses.attribution.method import Settings
 from explorer.analyses.attribution.methods import METHODS
 from explorer.analyses.attribution.request import Compared, Options
 from explorer.analyses.attribution.score import Target
-from explorer.families import Config, plan
-from explorer.pictures.preparation import Preparation
-from explorer.pictures.reading import Picture
-from explorer.running.weights import Weights
+from explorer.families import plan
+
+STEPS, NOISES, MOVES = 50, 50, 10  # of deletion and insertion; of infidelity; of sensitivity
 
 
-class Subject(NamedTuple):
-    """A network, and the picture that is explained to it."""
+def settings_of(subject: Subject, method: str, options: Options) -> Settings:
+    return request.settings(METHODS[method], options, subject.picture, subject.preparation)
 
-    config: Config
-    weights: Weights
-    picture: Picture
-    device: str
 
-    @property
-    def network(self) -> GraphModule:
-        return built.network(self.config, self.weights, self.device)
-
-    @property
-    def preparation(self) -> Preparation:
-        return built.preparation(self.config, self.weights)
-
-    @property
-    def image(self) -> Tensor:
-        """(1, C, H, W), normalised."""
-        return request.image_of(self.picture, self.preparation).to(self.device)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Of the image, in pixels."""
-        return self.config.input_size, self.config.input_size
-
-    def settings(self, method: str, options: Options) -> Settings:
-        return request.settings(METHODS[method], options, self.picture, self.preparation)
-
-    def baseline(self, asked: Compared) -> Tensor:
-        return request.baseline_of(asked, self.image, self.preparation)
+def baseline_of(subject: Subject, asked: Compared) -> Tensor:
+    return request.baseline_of(asked, subject.image, subject.preparation)
 
 
 # ---- a map ----
 
 
 def explanation(subject: Subject, target: Target, method: str, options: Options) -> Task[Attribution]:
-    chosen = METHODS[method]
+    chosen, network = METHODS[method], plan(subject.config)
+    if options.operation not in network:  # it is another network's
+        options = options._replace(operation="")
     asked = request.read_by(chosen, options)
-    macs = request.macs(plan(subject.config), chosen, options)
+    macs = request.macs(network, chosen, options)
     return Task(chosen.title, macs, partial(_explain, subject, target, method, asked))
 
 
 def _explain(subject: Subject, target: Target, method: str, options: Options, progress: Progress) -> Attribution:
-    settings = subject.settings(method, options)
+    settings = settings_of(subject, method, options)
     return attribute(subject.network, subject.image, target, method, settings, progress)
 
 
@@ -94,9 +69,7 @@ class Truth(NamedTuple):
     randomisation: Task[list[Randomised]]
 
 
-def truth(
-    subject: Subject, target: Target, method: str, options: Options, attribution: Attribution
-) -> Truth:
+def truth(subject: Subject, target: Target, method: str, options: Options, attribution: Attribution) -> Truth:
     """`options.baseline` is what pixels give way to, also where the method compares with nothing."""
     network, chosen = plan(subject.config), METHODS[method]
     asked = Explained(subject, target, method, request.read_by(chosen, options), attribution)
@@ -111,12 +84,9 @@ def truth(
     )
 
 
-STEPS, NOISES, MOVES = 50, 50, 10  # of deletion and insertion; of infidelity; of sensitivity
-
-
 def _deletion(asked: Explained, baseline: Compared, progress: Progress) -> Curve:
     subject = asked.subject
-    given = subject.baseline(baseline)
+    given = baseline_of(subject, baseline)
     values = asked.attribution.map
     return checks.deletion(subject.network, subject.image, asked.target, values, given, STEPS, progress=progress)
 
@@ -124,14 +94,14 @@ def _deletion(asked: Explained, baseline: Compared, progress: Progress) -> Curve
 def _insertion(asked: Explained, progress: Progress) -> Curve:
     # into the blurred image, as in the paper
     subject = asked.subject
-    given = subject.baseline(Compared("blurred"))
+    given = baseline_of(subject, Compared("blurred"))
     values = asked.attribution.map
     return checks.insertion(subject.network, subject.image, asked.target, values, given, STEPS, progress=progress)
 
 
 def _infidelity(asked: Explained, baseline: Compared, progress: Progress) -> float:
     subject = asked.subject
-    given = subject.baseline(baseline)
+    given = baseline_of(subject, baseline)
     values = asked.attribution.map
     return checks.infidelity(
         subject.network, subject.image, asked.target, asked.method, values, given, samples=NOISES, progress=progress
@@ -140,7 +110,7 @@ def _infidelity(asked: Explained, baseline: Compared, progress: Progress) -> flo
 
 def _sensitivity(asked: Explained, progress: Progress) -> float:
     subject = asked.subject
-    settings = subject.settings(asked.method, asked.options)
+    settings = settings_of(subject, asked.method, asked.options)
     return checks.max_sensitivity(
         subject.network, subject.image, asked.target, asked.method, settings, samples=MOVES, progress=progress
     )
@@ -148,7 +118,7 @@ def _sensitivity(asked: Explained, progress: Progress) -> float:
 
 def _randomisation(asked: Explained, progress: Progress) -> list[Randomised]:
     subject = asked.subject
-    settings = subject.settings(asked.method, asked.options)
+    settings = settings_of(subject, asked.method, asked.options)
     return list(
         checks.randomisation(subject.network, subject.image, asked.target, asked.method, settings, progress=progress)
     )

@@ -1,4 +1,4 @@
-"""One forward pass for many looks: a picture's maps, cached for all visitors who look at the same."""
+"""One forward pass: a picture's maps and the network's answer, cached for all visitors who ask for the same."""
 
 import time
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from torch.fx import GraphModule
 
 from controls import session
 from controls.services import built
+from controls.services.subject import Subject
 from explorer.analyses import activations
 from explorer.analyses.activations import Maps
 from explorer.counting.memory import BYTES, forward_bytes
@@ -36,6 +37,13 @@ def forward(
 ) -> Forward:
     """The outputs of the named operations for a picture. The network must be `built.current()`'s."""
     return _forward(config, weights, session.device(), picture.digest, names, network, picture)
+
+
+def logits(subject: Subject) -> NDArray[np.float32]:
+    """What a network answers to its picture, (classes,)."""
+    return _forward(
+        subject.config, subject.weights, subject.device, subject.picture.digest, (), subject.network, subject.picture
+    ).logits
 
 
 @st.cache_data(max_entries=MOST_FORWARDS, show_spinner="Running the picture through the network ...")

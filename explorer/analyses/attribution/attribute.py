@@ -108,6 +108,11 @@ def default_operation(plan: Plan) -> str:
     return next((op.name for op in reversed(plan.ops[1:-1]) if min(op.shape[1:]) > 1), "")
 
 
+def with_positions(plan: Plan) -> tuple[str, ...]:
+    """The operations whose output has height and width, which methods by way of an operation may look at."""
+    return tuple(op.name for op in plan.ops[1:] if min(op.shape[1:]) > 1)
+
+
 def on_pixels(values: Map, size: tuple[int, int], mode: Literal["bilinear", "nearest"] = "bilinear") -> Map:
     """A map (h, w) or (C, h, w) as one of the image (H, W): channels are summed, and positions enlarged."""
     flat = values if values.ndim == 2 else values.sum(0)

@@ -106,8 +106,8 @@ class Method:
     `reads` are the settings on which the map depends, and no others. `of` says what the values belong to.
     `complete`: the values sum to the score's change from baseline to image. `multiplied`: they are contributions
     relative to the baseline; without it, rates of change. A method with `hooks` sets some on the network that it works
-    on; one with `draws` draws from the process-wide generators. One that `rescales` goes
-    back by DeepLift's rules, for which some modules are put in others' place. `copies` is how many times the memory of an image's pass it takes. With fewer
+    on; one with `draws` draws from the process-wide generators; one that `rescales` goes back by DeepLift's rules, for
+    which some modules are replaced. `copies` is how many times the memory of an image's pass it takes. With fewer
     samples than `fewest_samples` it cannot decide.
     """
 

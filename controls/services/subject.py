@@ -1,0 +1,41 @@
+"""A network with its weights, the picture that it gets, and the device: what an analysis of one picture reads."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.fx import GraphModule
+
+from controls.services import built
+from explorer.families import Config
+from explorer.pictures.preparation import Preparation, as_seen, to_tensor
+from explorer.pictures.reading import Picture
+from explorer.running.weights import Weights
+
+
+class Subject(NamedTuple):
+    """A value, by which results are remembered; the network behind it is built where it is asked for."""
+
+    config: Config
+    weights: Weights
+    picture: Picture
+    device: str
+
+    @property
+    def network(self) -> GraphModule:
+        return built.network(self.config, self.weights, self.device)
+
+    @property
+    def preparation(self) -> Preparation:
+        return built.preparation(self.config, self.weights)
+
+    @property
+    def seen(self) -> NDArray[np.uint8]:
+        """The picture that the network really gets, (H, W, 3) or (H, W, 1)."""
+        return as_seen(self.picture, self.preparation)
+
+    @property
+    def image(self) -> Tensor:
+        """That as the network's input, (1, C, H, W), normalised."""
+        return to_tensor([self.seen], self.preparation).to(self.device)
