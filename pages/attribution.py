@@ -1,9 +1,9 @@
 """Which pixels decided the answer?"""
 
-import pandas as pd
 import streamlit as st
 
 from controls import session
+from controls.panels.answers import table
 from controls.panels.attribution_choices import choose_methods, choose_options, choose_target
 from controls.panels.attribution_maps import choose_view, explain, side_by_side
 from controls.panels.attribution_truth import truth
@@ -34,14 +34,7 @@ with middle:
     seen = mosaic.data_url(subject.seen)
     st.image(seen, caption=f"What the network gets, {size}", width="stretch")
 with right:
-    st.dataframe(
-        pd.DataFrame({"answer": [names[a.number] for a in answers], "p": [100 * a.probability for a in answers]}),
-        hide_index=True,
-        column_config={
-            "answer": "Its top answers",
-            "p": st.column_config.ProgressColumn("Probability", format="%.1f %%", max_value=100),
-        },
-    )
+    table(answers, names)
     st.caption(f"Weights: {used.label}")
 if not used.trained:
     st.warning(

@@ -6,31 +6,16 @@ from controls import session
 from controls.choices import OneOf
 from controls.panels.answers import answers
 from controls.panels.channels import channels
+from controls.panels.operation import choose_operation
 from controls.panels.picture import chosen_picture
 from controls.panels.stages import stages
 from controls.panels.two_passes import two_passes
 from controls.services import built, forwards
-from controls.text import shape
 from explorer.families import family_of
-from explorer.plan import Plan
 from explorer.plan.wiring import refined_layers, stage_ends
 from explorer.plots import mosaic
 
 LAYER = OneOf("layer", "")
-
-
-def choose_operation(plan: Plan, default: str) -> str:
-    name = session.operation() or default
-    session.show("operation.box", name)
-    st.selectbox(
-        "Operation",
-        [op.name for op in plan.ops[1:]],
-        format_func=lambda name: f"{name}  ({plan[name].kind}, {shape(plan[name].shape)})",
-        key="operation.box",
-        on_change=lambda: session.select_operation(session.entered("operation.box")),
-        help="Any operation, in the order in which they run. Type to search.",
-    )
-    return name
 
 
 config, plan = session.config(), session.current_plan()
@@ -53,7 +38,8 @@ st.subheader("First glance")
 stages(ends, found.maps)
 
 st.subheader("One operation")
-name = choose_operation(plan, next(reversed(ends.values())).name)
+name = session.operation() or next(reversed(ends.values())).name
+choose_operation(st, plan, [op.name for op in plan.ops[1:]], name, "Any operation, in the order in which they run.")
 if name not in found.maps:
     found = forwards.forward(network, config, used, picture, (name,))
 channels(name, found.maps[name], seen, used.label, family.colour)

@@ -117,7 +117,7 @@ def choose_options(plan: Plan, selected: str | None) -> Options:
         seed = SEED.number(box[2], "Seed", help="Of the methods with chance in them.")
         if operation:
             choose_operation(
-                box[3], names, operation, "What Grad-CAM, Layer Conductance and Internal Influence look at."
+                box[3], plan, names, operation, "What Grad-CAM, Layer Conductance and Internal Influence look at."
             )
         relu = RELU.toggle(
             box[0],

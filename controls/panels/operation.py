@@ -1,18 +1,20 @@
 """Which operation is selected? One choice, the same on every page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from controls import session
 from controls.choices import Place
+from controls.text import shape
+from explorer.plan import Plan
 
 
-def choose_operation(at: Place, names: Sequence[str], shown: str, help: str, title: Callable[[str], str] = str) -> None:
-    """A box of the network's operations that shows one and selects another."""
+def choose_operation(at: Place, plan: Plan, names: Sequence[str], shown: str, help: str) -> None:
+    """A box of operations that shows one of them and selects another."""
     session.show("operation.box", shown)
     at.selectbox(
         "Operation",
         names,
-        format_func=title,
+        format_func=lambda name: f"{name}  ({plan[name].kind}, {shape(plan[name].shape)})",
         key="operation.box",
         on_change=lambda: session.select_operation(session.entered("operation.box")),
         help=f"{help} Type to search.",
