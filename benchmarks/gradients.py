@@ -4,10 +4,13 @@ import time
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
+from torch.fx import GraphModule
 from torch.nn import functional as F
 
 from benchmarks.measure import UNPROMISED, Table, child, interleaved, ms, promised, ratios, spread
 from explorer.analyses import gradients, paths
+from explorer.analyses.gradients import Batch
 from explorer.families import PRESETS, plan
 
 NETWORKS = ("plain56_cifar", "resnet56_cifar", "densenet40_12_cifar", "cliquenet_k36_t12")
@@ -32,14 +35,14 @@ def tables(quick: bool) -> Iterator[Table]:
 def overhead(seconds: float) -> list[tuple[str, ...]]:
     rows = []
     for name in NETWORKS:
-        here = plan(PRESETS[name])
-        network, batch = next(gradients.fresh(here, [0], "train")), gradients.noise(here, BATCH, 0)
+        network_plan = plan(PRESETS[name])
+        network, batch = next(gradients.fresh(network_plan, [0], "train")), gradients.noise(network_plan, BATCH, 0)
         weights = list(network.parameters())
 
-        def bare(network=network, batch=batch, weights=weights) -> None:  # type: ignore[no-untyped-def]
+        def bare(network: GraphModule = network, batch: Batch = batch, weights: list[Tensor] = weights) -> None:
             torch.autograd.grad(F.cross_entropy(network(batch.images), batch.labels), weights)
 
-        def flow(network=network, batch=batch) -> None:  # type: ignore[no-untyped-def]
+        def flow(network: GraphModule = network, batch: Batch = batch) -> None:
             gradients.flow([network], [batch])
 
         times = interleaved({"bare": bare, "flow": flow}, seconds, clock=time.process_time)
@@ -52,20 +55,21 @@ def overhead(seconds: float) -> list[tuple[str, ...]]:
 def whole() -> list[tuple[str, ...]]:
     rows = []
     for name in NETWORKS:
-        here = plan(PRESETS[name])
-        gradients.routes(next(gradients.fresh(here, [0], "train")), gradients.noise(here, 2, 0))  # warms up
+        network_plan = plan(PRESETS[name])
+        network, batch = next(gradients.fresh(network_plan, [0], "train")), gradients.noise(network_plan, 2, 0)
+        gradients.routes(network, batch)  # warms up
         took = []
         for _ in range(3):
             began = time.perf_counter()
-            batches = (gradients.noise(here, BATCH, seed) for seed in range(SEEDS))
-            gradients.flow(gradients.fresh(here, range(SEEDS), "train"), batches)
+            batches = (gradients.noise(network_plan, BATCH, seed) for seed in range(SEEDS))
+            gradients.flow(gradients.fresh(network_plan, range(SEEDS), "train"), batches)
             took.append(time.perf_counter() - began)
-        network, batch = next(gradients.fresh(here, [0], "train")), gradients.noise(here, BATCH, 0)
+        network, batch = next(gradients.fresh(network_plan, [0], "train")), gradients.noise(network_plan, BATCH, 0)
         began = time.perf_counter()
         gradients.routes(network, batch)
         edges = time.perf_counter() - began
         sampled = ""
-        if paths.residual_blocks(here):
+        if paths.residual_blocks(network_plan):
             began = time.perf_counter()
             paths.paths(network, batch)
             sampled = f"{time.perf_counter() - began:.2f} s"

@@ -28,6 +28,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from statistics import mean, median
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple, Self
+from unittest.mock import patch
 
 import psutil
 
@@ -193,7 +194,7 @@ class Watch(MetaPathFinder):
                 execute(module)
                 self._wrap(module)
 
-            spec.loader.exec_module = execute_and_wrap  # type: ignore[method-assign]
+            patch.object(spec.loader, "exec_module", execute_and_wrap).start()
         return spec
 
     def _wrap(self, module: ModuleType) -> None:
@@ -229,7 +230,7 @@ def serve(mode: str, port: str, log: str) -> None:
     from streamlit.web import cli
 
     if mode == "unfrozen":
-        gc.freeze = lambda: None  # type: ignore[assignment]
+        patch.object(gc, "freeze").start()
     with open(log, "a", buffering=1) as file:
         watch = Watch(lambda *span: print(json.dumps(span), file=file))
         sys.meta_path.insert(0, watch)

@@ -5,7 +5,7 @@ into one node. An opened stage begins a new row where the present one is full, a
 from another stand at its left end as ports, so that every edge stays within its row.
 
 Places are counted in nodes: x along the row, and a lane: 0 is the trunk, 1 is above it (what goes round a
-branch), -1 below (a second pass, each layer under itself in the first). Whoever draws decides how large a node is.
+branch), -1 below (a second pass, each layer under itself in the first). How large a node is, the figure decides.
 """
 
 from collections.abc import Collection, Sequence
@@ -34,7 +34,7 @@ class Node(NamedTuple):
     row: int
     x: float
     lane: int
-    leaves_to: str  # the stage in another row that reads it from here; "" for none, or for the next row's flow
+    leaves_to: str  # a stage in another row that reads it; "" for none, and for the last node of a row
 
 
 class Edge(NamedTuple):
@@ -95,7 +95,9 @@ def draw(plan: Plan, opened: Collection[str] = ()) -> Drawing:
 
 
 def _signature(ops: Sequence[Op], before: str) -> tuple[object, ...]:
-    """What blocks must share to be called equal: shapes, costs, the wiring, and reading only what stands `before`."""
+    """Equal for blocks that one node can stand for: the same operations, wired in the same way, and reading nothing
+    outside but `before`, the end of what stands before the block.
+    """
     index = {op.name: i for i, op in enumerate(ops)} | {before: -1}
     return tuple(
         (op.kind, op.shape, op.params, op.macs, op.attributes, tuple(index.get(name, name) for name in op.inputs))
@@ -118,7 +120,7 @@ class _Layout:
         self.frames: list[Frame] = []
         self.places: dict[str, int] = {}
         self.ports: dict[tuple[int, str], int] = {}  # (row, operation elsewhere) -> index of its port
-        self.aside = {name: way for way in self.shortcuts.values() for name in way.path}
+        self.aside = {name: way for way in ways.values() for name in way.path}  # operations on a shortcut
         self.begins: dict[Block, float] = {}  # block -> x of its first node
         self.ends = {0: 0.0, -1: 0.0}  # lane -> x behind its last node
 
@@ -201,7 +203,7 @@ class _Layout:
                 if self.nodes[self.places[name]].row != node.row:
                     leaves.setdefault(self.places[name], op.stage)
                 source = self._seen_from(node.row, name)
-                # nodes stand in the order in which they run: a way back is one between equal blocks that share a node
+                # nodes stand in the order in which they run; between equal blocks that share a node there is no edge
                 if source < target:
                     edges[Edge(source, target, self._role(op, name, source, node))] = None
             if KINDS[op.kind].join == "sum" and node.level == "block":
@@ -241,12 +243,12 @@ class _Layout:
 
 
 def differences(plan: Plan, other: Plan) -> frozenset[str]:
-    """Operations of `plan` that `other` does not have, or has otherwise: in kind, shape, or cost."""
+    """Operations of `plan` that `other` does not have, or has with another kind, shape, cost or attribute."""
 
-    def what(op: Op) -> tuple[object, ...]:
+    def compared(op: Op) -> tuple[object, ...]:
         return op.kind, op.shape, op.params, op.macs, op.attributes
 
-    return frozenset(op.name for op in plan.ops if op.name not in other or what(other[op.name]) != what(op))
+    return frozenset(op.name for op in plan.ops if op.name not in other or compared(other[op.name]) != compared(op))
 
 
 def _local(op: Op) -> str:

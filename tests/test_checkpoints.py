@@ -164,7 +164,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "st: deep header": (lambda: safe(b'{"a":' + b"[" * 60_000), "is damaged"),
     "st: not an object": (lambda: safe(b'{"a":1}'), "is damaged"),
     "st: not utf-8": (lambda: safe(b'{"\xff":1}'), "is damaged"),
-}  # fmt: skip
+}
 
 
 def refusal(data: bytes, need: Expected) -> str:
@@ -386,7 +386,7 @@ def test_contents_reads_no_values() -> None:
     """The table of contents of a good file is slices of the upload, in the file's own dtypes."""
     data = safetensors.torch.save({"a": torch.ones(2, 3, dtype=torch.float16)})
     (entry,) = contents(data, 1).values()
-    assert (entry.dtype, entry.shape, entry.stride) == (torch.float16, (2, 3), (3, 1))  # type: ignore[attr-defined]
-    assert entry.raw.obj is data  # type: ignore[attr-defined]
+    assert (entry.dtype, entry.shape, entry.stride) == (torch.float16, (2, 3), (3, 1))
+    assert entry.raw.obj is data
     with pytest.raises(Refused):
         contents(b"", 1)

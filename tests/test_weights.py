@@ -34,9 +34,9 @@ def small(seed: int = 0) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 5))
 
 
-def saved(value: object, **options: object) -> bytes:
+def saved(value: object, **options: bool) -> bytes:
     file = io.BytesIO()
-    torch.save(value, file, **options)  # type: ignore[arg-type]
+    torch.save(value, file, **options)
     return file.getvalue()
 
 

@@ -1,7 +1,7 @@
 """Does the learning signal reach the early layers? Norms of gradients and of activations along a network, the share
 of a shortcut, and who feeds whom.
 
-Gradients are those of the cross entropy, meant over the batch; norms are L2 over the whole batch, summed in float64,
+Gradients are those of the cross entropy, averaged over the batch; norms are L2 over the whole batch, summed in float64,
 so that what float32 can hold is never lost in its square. Everything runs on networks of the caller's own.
 """
 
@@ -99,7 +99,7 @@ def check(plan: Plan, count: int, mode: Mode) -> None:
 
 
 def measured(plan: Plan, every: bool = False) -> tuple[str, ...]:
-    """The operations that `flow` looks at: all but the norms, or with `every` those too.
+    """The operations that `flow` measures: all but the norms, or with `every` those too.
 
     A norm's output is one multiplication away from the convolution's or the ReLU's beside it, and keeping it would be
     a third of the time and of the memory.
@@ -171,7 +171,7 @@ def _numbers(tensors: Sequence[Tensor]) -> Table:
 
 
 def _on_gradient(tensor: Tensor, listen: Callable[[Tensor], None]) -> None:
-    tensor.register_hook(listen)  # type: ignore[no-untyped-call]
+    tensor.register_hook(listen)
 
 
 def _weights(network: GraphModule) -> dict[str, Tensor]:
@@ -266,7 +266,10 @@ def routes(network: GraphModule, batch: Batch) -> Routes:
 
 
 class Split(NamedTuple):
-    """How the gradient that reaches a residual block's input came. `shortcut` + `branch` = `whole`, along it."""
+    """The gradient at a residual block's input: how much of it came through the shortcut, how much through the branch.
+
+    `whole` is its norm; `shortcut` and `branch` are the parts along it, which add up to it.
+    """
 
     join: str  # the block's add
     source: str  # where branch and shortcut part
@@ -309,8 +312,9 @@ def splits(routes: Routes) -> tuple[Split, ...]:
 
 
 class Matrix(NamedTuple):
-    """Who feeds whom in a stage: `values[i, j]` belongs to source j and consumer i; not-a-number where j does not
-    feed i."""
+    """Who feeds whom in a stage: `values[i, j]` belongs to source j and consumer i; not-a-number where consumer i does
+    not read source j.
+    """
 
     stage: str
     sources: tuple[str, ...]
@@ -368,7 +372,7 @@ def _matrices(plan: Plan, values: Mapping[Edge, float]) -> tuple[Matrix, ...]:
     order = list(dict.fromkeys(block_of(op) for op in plan.ops))
     found = []
     for stage, sources in stages.items():
-        # a stage's last layers feed fewer, and belong in the picture
+        # a stage's last layers have fewer readers, since the stage ends, and are shown all the same
         sources += [n for n in blocks if n not in sources and plan[n].stage == stage and plan[n].block]
         sources = [op.name for op in plan.ops if op.name in sources]
         consumers = [place for place in order if any(place in blocks[name] for name in sources)]

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def print_table(rows: Sequence[Sequence[str]], left: int, left_again: int = 1000) -> None:
-    """The first `left` columns, and those from `left_again` on, begin together; the others end together."""
+    """Aligned at the left: the first `left` columns, and those from `left_again` on; the others at the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [

@@ -1,6 +1,6 @@
 """From an untrusted file to a picture, by a confined process (decoding).
 
-The server's own process looks at nothing in a file: what a hostile one can crash or exhaust is the other.
+The server's own process decodes no file: a hostile one can crash or exhaust the confined process only.
 """
 
 import hashlib

@@ -49,7 +49,7 @@ def stage_bars(rows: Sequence[Row], colour: str) -> go.Figure:
 
 
 def clickable(mosaic: Mosaic, labels: Sequence[str], numbers: Sequence[int], width: int = 580) -> go.Figure:
-    """The mosaic, about `width` pixels wide on the page, with an invisible marker on every tile: hovering tells
+    """The mosaic, about `width` pixels wide on the page, with an invisible marker on every tile: hovering shows
     its label, a click selects its number.
 
     A picture sends no events itself; the marker's `customdata` carries the channel's number.
@@ -85,7 +85,7 @@ def clickable(mosaic: Mosaic, labels: Sequence[str], numbers: Sequence[int], wid
 
 
 def channel_labels(stats: Channels, numbers: NDArray[np.intp]) -> list[str]:
-    """What hovering over a channel tells."""
+    """What is shown when hovering over a channel."""
     return [
         f"channel {c}<br>mean {stats.mean[c]:.3g}, max {stats.maximum[c]:.3g}<br>zeros {stats.zeros[c]:.0%}"
         for c in numbers

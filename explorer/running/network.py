@@ -73,11 +73,11 @@ def _call(graph: Graph, writing: GraphAppendingTracer, target: str, *arguments: 
 
 
 def _graph_module(root: nn.Module | dict[str, nn.Module], graph: Graph, name: str) -> GraphModule:
-    """A module that leaves nothing behind: built for visitors all day, torch.fx's own would pile up."""
+    """A module that leaves nothing behind; of torch.fx's own, built for visitors all day, remains would pile up."""
     # under a name of its own for each, the source that fx generates would stay in linecache for good
     graph._co_fields = {"co_filename": f"<{name}>"}
     module = GraphModule(root, graph, name)
-    # the way back from graph to module is for edits; without it the weights go with their last user, at once
+    # graph and module refer to each other; without one of the two, the weights are freed with their last user, at once
     module.graph.owning_module = None
     return module
 

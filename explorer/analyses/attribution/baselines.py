@@ -51,7 +51,7 @@ def baseline(
         case "blurred":
             sigma = BLUR * min(image.shape[2:])
             pixels = image[0].double().cpu().numpy()
-            blurred = gaussian(pixels, sigma, mode="nearest", channel_axis=0)  # type: ignore[no-untyped-call]
+            blurred = gaussian(pixels, sigma, mode="nearest", channel_axis=0)
             made = torch.from_numpy(blurred).expand(shape)
         case "noise":
             draw = torch.Generator().manual_seed(seed)

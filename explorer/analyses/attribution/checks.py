@@ -300,7 +300,7 @@ def similarity(one: Map, other: Map) -> float:
     x, y = (values / scale for values, scale in zip((one, other), scales, strict=True))
     signed = min(one.min(), other.min()) < 0
     return float(
-        structural_similarity(  # type: ignore[no-untyped-call]
+        structural_similarity(
             x, y, win_size=window, data_range=2.0 if signed else 1.0, channel_axis=0 if one.ndim == 3 else None
         )
     )

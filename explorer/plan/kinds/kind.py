@@ -62,10 +62,10 @@ def reads_no_kernel(op: Op, channels: slice) -> slice | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of operation. How it is written into a plan (shape, parameters, MACs, receptive field) says a function
-    beside it, and how it runs its namesake in `explorer.running.kinds`.
+    """A kind of operation. The function beside it writes it into a plan (shape, parameters, MACs, receptive field); its
+    namesake in `explorer.running.kinds` says how it runs.
 
-    `join` is what it makes of several tensors, and `detour` what a shortcut is called that it stands on.
+    `join` is what it makes of several tensors; `detour` is what a shortcut is called if such an operation is on it.
     """
 
     name: str
@@ -75,9 +75,8 @@ class Kind:
     counted: Counted
     keeps: Callable[[Op], tuple[str, ...]]  # tensors that autograd keeps for its backward pass (derivatives.yaml)
     keeps_beside: Callable[[Op], int] = none_beside  # numbers that it keeps and no other operation sees
-    example: Callable[
-        [Writer], Op
-    ]  # writes it in all its forms on a small image, the last reading the others, for tests
+    # for tests: writes it in all its forms on a small image, the last reading the others
+    example: Callable[[Writer], Op]
     mentioned: int = 0  # its place in the one line that says what a block holds; 0: left out
     join: Literal["", "sum", "gate", "concat"] = ""
     detour: Literal["identity", "padding", "projection"] = "identity"

@@ -67,9 +67,11 @@ def _finer(name: str, x: Op, factor: int) -> int:
 
 
 def _field(x: Op, neighbours: int, stride: int) -> int:
-    """Of a number made of so many neighbours along a side, and at most of those beside it: what two numbers beside
-    each other see lies one step of `x` apart, or none, so that no stride is right for both. This one holds for whatever
-    reads them, and is at most a step of `x` too large.
+    """The receptive field of a number that is made of so many neighbours along a side.
+
+    Two numbers beside each other are made of the same neighbours, or of neighbours one step of `x` further, so that no
+    stride is right for both. With the field given, and `stride`, no operation behind it sees further than is said; it
+    is at most one step of `x` too large.
     """
     return x.receptive_field + (neighbours - 1) * x.stride + x.stride - stride
 
