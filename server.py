@@ -1,15 +1,62 @@
-"""The app with its imports done before the first visitor: `streamlit run server.py`.
+"""The app as it is meant to be served: `streamlit run server.py`.
 
-`streamlit run app.py` serves the same pages; its first visitor waits for the imports.
+It imports what pages need before the first visitor comes, and forbids browsers to ask any other host for anything.
+`streamlit run app.py` shows the same pages without the two: its first visitor waits for the imports, and nothing but
+the escaping of each single text keeps a hostile file's name from naming a picture elsewhere.
 """
 
+import hashlib
+import re
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import streamlit as st
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.file_util import get_static_dir
 from streamlit.runtime.pages_manager import PagesManager
 
 from controls.start import warm_up
+
+
+def content_security_policy(page: str) -> str:
+    """What a browser may load for the app, which is nothing from elsewhere; `page` is the HTML that starts it."""
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    hashes = [f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts]
+    rules = {
+        "default-src": ["'self'"],  # the web socket included
+        "script-src": ["'self'", *hashes],
+        "style-src": ["'self'", "'unsafe-inline'"],  # Streamlit and Plotly write styles as they draw
+        "img-src": ["'self'", "data:", "blob:"],
+        "font-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'self'"],
+        "form-action": ["'self'"],
+    }
+    return "; ".join(" ".join([name, *sources]) for name, sources in rules.items())
+
+
+class Headers:
+    """Every answer carries the policy, and is what its type says."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        page = Path(get_static_dir(), "index.html").read_text(encoding="utf-8")
+        self.headers = {
+            "Content-Security-Policy": content_security_policy(page),
+            "X-Content-Type-Options": "nosniff",
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(self.headers)
+            await send(message)
+
+        await self.app(scope, receive, answer if scope["type"] == "http" else send)
 
 
 @asynccontextmanager
@@ -21,4 +68,4 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     yield
 
 
-app = st.App("app.py", lifespan=lifespan)
+app = st.App("app.py", lifespan=lifespan, middleware=[Middleware(Headers)])

@@ -59,7 +59,7 @@ def address() -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "server.py", "--server.headless=true"]
     server = subprocess.Popen(
-        [*command, "--server.address=127.0.0.1", f"--server.port={port}"],
+        [*command, f"--server.port={port}"],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

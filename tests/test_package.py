@@ -2,11 +2,9 @@
 
 import csv
 import os
-import socket
 import subprocess
 import sys
 import sysconfig
-import time
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from urllib.request import urlopen
 import pytest
 from packaging.requirements import Requirement
 from safetensors import safe_open
+from served import free_port, listens_at, wait_until_healthy
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
@@ -112,24 +111,13 @@ def test_it_exports_the_weights_that_it_counts(explorer, tmp_path):
 @pytest.fixture(scope="module")
 def port(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Of the app, started in an empty folder."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number: int = free.getsockname()[1]
+    number = free_port()
     command = [program(environment, "explorer"), "app", f"--port={number}", "--server.headless=true"]
     log = tmp_path_factory.mktemp("log") / "log"
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=log.parent, stdout=output, stderr=subprocess.STDOUT)
     try:
-        deadline = time.monotonic() + 90
-        while True:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            try:
-                with urlopen(f"http://127.0.0.1:{number}/_stcore/health", timeout=5) as answer:
-                    assert answer.read() == b"ok"
-                break
-            except OSError:  # not listening yet, or busy with its imports
-                time.sleep(0.2)
+        wait_until_healthy(process, number, log)
         yield number
     finally:
         process.terminate()
@@ -140,6 +128,11 @@ def test_it_serves_the_page(port):
     with urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
         assert answer.status == 200
         assert b'<div id="root">' in answer.read()
+        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+
+
+def test_nobody_on_another_machine_reaches_it(port):
+    assert listens_at(port) == {"127.0.0.1"}
 
 
 def test_the_page_is_the_apps_with_its_settings(port):
