@@ -36,7 +36,7 @@ from explorer.running import devices
 
 MOST_UNASKED = 4.0  # seconds that are spent without a click
 MOST_REMEMBERED = 96  # results of one visitor; a map of 224x224 pixels is 0.6 MB
-TELLING = 0.5  # seconds of work that say something about the machine's speed
+TELLING = 1.0  # seconds of work that say something about the machine's speed
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -108,8 +108,11 @@ def results(label: str, tasks: Sequence[Task[T]], asks: bool = False) -> list[Ou
 
 def estimate(macs: float) -> float:
     """Seconds on the visitor's device, by the work done there before; at first by a convolution."""
-    device = session.device()
-    return macs / (_speeds.get(device) or devices.macs_per_second(device))
+    return macs / _speed(session.device())
+
+
+def _speed(device: str) -> float:
+    return _speeds.get(device) or devices.macs_per_second(device)
 
 
 def _may_start(label: str, missing: dict[Hashable, Task[T]], asks: bool) -> bool:
@@ -168,8 +171,9 @@ def _timed(task: Task[T], progress: Progress) -> T:
     value = task.run(progress)
     seconds = time.perf_counter() - began
     if seconds > TELLING and task.macs:
-        device, speed = session.device(), task.macs / seconds
-        _speeds[device] = (_speeds.get(device, speed) * speed) ** 0.5
+        device = session.device()
+        # halfway on a scale of ratios: a moment in which the machine is busy shall not count for all
+        _speeds[device] = (_speed(device) * task.macs / seconds) ** 0.5
     return value
 
 

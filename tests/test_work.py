@@ -206,9 +206,9 @@ def test_finished_work_tells_how_fast_the_machine_is(monkeypatch: pytest.MonkeyP
     clock = iter([0.0, 2.0, 2.0, 10.0, 10.0, 10.1])
     monkeypatch.setattr(work.time, "perf_counter", lambda: next(clock))
     tell = lambda *_: None  # noqa: E731
-    work._timed(Task("", 80, partial(double, 1)), tell)  # 40 a second
-    assert work.estimate(40) == 1
-    work._timed(Task("", 80, partial(double, 1)), tell)  # 10 a second: the geometric mean is 20
+    work._timed(Task("", 80, partial(double, 1)), tell)  # 40 a second: the geometric mean with 10 is 20
     assert work.estimate(40) == 2
+    work._timed(Task("", 40, partial(double, 1)), tell)  # 5 a second: with 20 it is 10
+    assert work.estimate(40) == 4
     work._timed(Task("", 80, partial(double, 1)), tell)  # too short to say anything
-    assert work.estimate(40) == 2
+    assert work.estimate(40) == 4
