@@ -53,7 +53,7 @@ def infidelity(
     draw = torch.Generator().manual_seed(seed)
 
     def noisy(images: Tensor, _: object = None) -> Tensor:
-        # one by one, so that the batch has no say in what is drawn
+        # one by one, so that what is drawn does not depend on the size of the batch
         noise = torch.stack([torch.randn(one.shape, dtype=torch.float64, generator=draw) for one in images])
         return images - (noise * deviation).to(images)
 
@@ -61,23 +61,25 @@ def infidelity(
     batch, needed = fitting(score.plan, str(own.device), "Infidelity", gradients=False)
     # each batch is compared with the image once more
     score.expected = samples + -(-samples // batch)
+
+    def measured() -> float:
+        found = captum_infidelity(
+            score,
+            infidelity_perturb_func_decorator(METHODS[method].multiplied)(noisy),
+            own,
+            rates,
+            baselines=given,
+            n_perturb_samples=samples,
+            max_examples_per_batch=min(batch, samples),
+            normalize=normalize,
+        )
+        return float(found)
+
     with torch.inference_mode(False), torch.no_grad():
-        found = within(
-            str(own.device), score.plan, batch, needed,
-            lambda: captum_infidelity(
-                score,
-                infidelity_perturb_func_decorator(METHODS[method].multiplied)(noisy),
-                own,
-                rates,
-                baselines=given,
-                n_perturb_samples=samples,
-                max_examples_per_batch=min(batch, samples),
-                normalize=normalize,
-            ),
-        )  # fmt: skip
+        error = within(str(own.device), score.plan, batch, needed, measured)
     if progress:
         progress(score.expected, score.expected)
-    return float(found)
+    return error
 
 
 def max_sensitivity(
@@ -178,7 +180,7 @@ def _curve(
 ) -> Curve:
     height, width = _size(start)
     flat = on_pixels(values, (height, width)).ravel()
-    # without chance, the many zeros of a map would go from the top down
+    # equal values in random order; else the many zeros of a map would go from the top down
     order = np.lexsort((np.random.default_rng(seed).permutation(flat.size), -flat))
     rank = np.empty_like(order)
     rank[order] = np.arange(flat.size)
@@ -267,10 +269,13 @@ def randomisation(
         found = explained(altered, done)
         ours, theirs = original.map, found.map
         yield Randomised(
-            stage, found,
-            rank_correlation(ours, theirs), rank_correlation(np.abs(ours), np.abs(theirs)),
-            similarity(ours, theirs), similarity(np.abs(ours), np.abs(theirs)),
-        )  # fmt: skip
+            stage=stage,
+            attribution=found,
+            rank=rank_correlation(ours, theirs),
+            rank_absolute=rank_correlation(np.abs(ours), np.abs(theirs)),
+            ssim=similarity(ours, theirs),
+            ssim_absolute=similarity(np.abs(ours), np.abs(theirs)),
+        )
     if progress:
         progress(total, total)
 
