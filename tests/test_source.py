@@ -21,6 +21,7 @@ from torch import nn
 from explorer.families import FAMILIES, PRESETS, TITLES, ConfigError, family_of, knobs, plan
 from explorer.plan import Plan, Recorder
 from explorer.plan.kinds import KINDS
+from explorer.plan.kinds.upsample import transposed_conv, upsample
 from explorer.running.network import blank, build
 from explorer.running.source import WIDTH, plan_source, python_source
 from explorer.running.source.series import progression
@@ -243,6 +244,11 @@ def test_the_initialisation_of_a_kind_is_the_same(kind, init):
 # -- any plan --------------------------------------------------------------------------------------------------------
 
 
+# of operations in a plan that no family would write
+CHOICES = ["conv", "dilated", "shared", "norm", "function", "add", "concat", "drop", "pool", "pad"]
+CHOICES += ["gate", "gate of vectors", "smaller and larger", "learned"]
+
+
 def wild(seed):
     """A plan that no family would write: modules within modules, entered twice, read from anywhere, and series."""
     rng = random.Random(seed)
@@ -255,7 +261,7 @@ def wild(seed):
             alike = [other for other in pool if other.shape == x.shape]
             large = [other for other in pool if other.shape[1] == 8]
             name = next(names)
-            match rng.choice(["conv", "norm", "function", "add", "concat", "drop", "pool", "shared", "gate", "pad"]):
+            match rng.choice(CHOICES):
                 case "conv":
                     x = net.conv(name, x, rng.choice([4, 8, 8, 12]), rng.choice([1, 3]))
                 case "norm":
@@ -275,6 +281,16 @@ def wild(seed):
                 case "gate":
                     gate = net.activation(next(names), net.global_pool(next(names), x), "sigmoid")
                     x = net.multiply(name, x, gate)
+                case "gate of vectors":
+                    gate = net.linear(next(names), net.global_pool(next(names), x), rng.choice([3, x.shape[0]]))
+                    gate = net.linear(next(names), net.activation(next(names), gate), x.shape[0])
+                    x = net.multiply(name, x, net.activation(next(names), gate, "sigmoid"))
+                case "dilated":
+                    x = net.conv(name, x, 8, 3, dilation=2)
+                case "smaller and larger":
+                    x = upsample(net, name, net.avg_pool(next(names), x, 2, 2), 2)
+                case "learned":
+                    x = transposed_conv(net, name, net.max_pool(next(names), x, 2, 2), rng.choice([8, 12]), 2)
                 case "shared" if x.shape[0] < 36:
                     if not kernels or rng.random() < 0.4:
                         kernels.append(net.kernel(next(names), 40, 8, rng.choice([1, 3])))
