@@ -26,7 +26,7 @@ def start(name: str = DEFAULT) -> Choice:
 
 def write(choice: Choice) -> dict[str, str]:
     changes = choice.config.changes(PRESETS[choice.origin])
-    return {"network": choice.origin} | {name: describe(here) for name, (_, here) in changes.items()}
+    return {"network": choice.origin} | {name: describe(value) for name, (_, value) in changes.items()}
 
 
 def read(params: Mapping[str, str]) -> tuple[Choice, list[str]]:

@@ -30,8 +30,8 @@ def cliquenet(*layers, **fields):
 
 def drawn(config, opened):
     """`opened` is a level, or ids."""
-    here = plan(config)
-    return draw(here, opened_to(here, opened) if isinstance(opened, str) else opened)
+    p = plan(config)
+    return draw(p, opened_to(p, opened) if isinstance(opened, str) else opened)
 
 
 def own(drawing, i):
@@ -508,8 +508,8 @@ def test_no_two_layers_of_a_densenet_or_a_clique_are_equal(name):
 
 
 def test_a_fold_opens_to_one_of_its_blocks():
-    here = plan(PRESETS["resnet152"])
-    drawing = draw(here, {"stage 3", "stage 3/block 1"})
+    p = plan(PRESETS["resnet152"])
+    drawing = draw(p, {"stage 3", "stage 3/block 1"})
     nodes = {node.id for node in drawing.nodes}
     assert nodes >= {f"layer3.1.{name}" for name in ("conv1", "bn1", "relu1", "conv2", "bn3", "add", "relu3")}
     assert not [name for name in nodes if name.startswith("layer3.") and not name.startswith("layer3.1.")]
@@ -533,16 +533,16 @@ def test_every_operation_is_counted(name, level):
 # -- what holds for any drawing ----------------------------------------------------------------------------------------
 
 
-def check_axioms(here, drawing):
+def check_axioms(p, drawing):
     nodes, places = drawing.nodes, drawing.places
     shown = [i for i, node in enumerate(nodes) if node.level != "port"]
 
     # every operation has exactly one place: where it is, or an equal one in an equal block
-    assert set(places) == {op.name for op in here.ops}
+    assert set(places) == {op.name for op in p.ops}
     assert set(places.values()) == set(shown)
     at = {op.name: i for i in shown for op in nodes[i].ops}
     assert len(at) == sum(len(nodes[i].ops) for i in shown)
-    for op in here.ops:
+    for op in p.ops:
         if op.name in at:
             assert places[op.name] == at[op.name]
         else:
@@ -577,7 +577,7 @@ def check_axioms(here, drawing):
     # ports carry what comes from other rows
     for node in nodes:
         if node.level == "port":
-            op = here[node.id]
+            op = p[node.id]
             assert (node.ops, node.label, node.x, node.times) == ((op,), op.stage, 0, 1)
             assert nodes[places[op.name]].row < node.row
 
@@ -587,7 +587,7 @@ def check_axioms(here, drawing):
         return port[0] if port else places[name]
 
     expected = set()
-    for op in here.ops:
+    for op in p.ops:
         target = places[op.name]
         for name in op.inputs:
             source = seen(name, nodes[target].row)
@@ -608,7 +608,7 @@ def check_axioms(here, drawing):
     ways = expected | {(places[node.id], i) for i, node in enumerate(nodes) if node.level == "port"}
     assert nodes[0].ops[0].name == "input"
     assert {target for _, target in ways} == set(range(1, len(nodes)))
-    assert {source for source, _ in ways} == set(range(len(nodes))) - {places[here.ops[-1].name]}
+    assert {source for source, _ in ways} == set(range(len(nodes))) - {places[p.ops[-1].name]}
 
 
 def _block(op):
@@ -619,8 +619,8 @@ def _block(op):
 @pytest.mark.parametrize("name", PRESETS)
 def test_axioms(name, level):
     config = PRESETS[name]
-    here, drawing = plan(config), drawn(config, level)
-    check_axioms(here, drawing)
+    p, drawing = plan(config), drawn(config, level)
+    check_axioms(p, drawing)
     levels = {node.level for node in drawing.nodes if node.id != "input"} - {"port"}
     assert levels <= {"stage": {"stage"}, "block": {"stage", "block", "operation"}, "operation": {"operation"}}[level]
     for frame in drawing.frames:
@@ -663,8 +663,8 @@ def opened_networks(draws):
 @given(opened_networks())
 def test_axioms_whatever_is_open(case):
     config, opened = case
-    here, drawing = plan(config), drawn(config, opened)
-    check_axioms(here, drawing)
+    p, drawing = plan(config), drawn(config, opened)
+    check_axioms(p, drawing)
     # a frame is what has been opened, and what stands closed has not been
     assert {frame.id for frame in drawing.frames} <= opened
     assert not {node.id for node in drawing.nodes if node.level in ("stage", "block")} & opened
@@ -755,13 +755,13 @@ SOURCES = [
 
 @pytest.mark.parametrize(("fields", "join", "source", "path", "role"), SOURCES)
 def test_shortcuts(fields, join, source, path, role):
-    here = plan(resnet(**fields))
-    assert shortcut(here, here[join]) == (source, path, role)
+    p = plan(resnet(**fields))
+    assert shortcut(p, p[join]) == (source, path, role)
 
 
 def test_attention_in_a_transition_is_a_gate():
-    here = plan(cliquenet(2, 2, 2, attention=True))
-    assert shortcut(here, here["transition1.scale"]) == ("transition1.conv", (), "gate")
+    p = plan(cliquenet(2, 2, 2, attention=True))
+    assert shortcut(p, p["transition1.scale"]) == ("transition1.conv", (), "gate")
 
 
 # -- two networks ------------------------------------------------------------------------------------------------------
@@ -774,18 +774,18 @@ def test_a_network_does_not_differ_from_itself(name):
 
 def test_another_growth_rate():
     wide = PRESETS["densenet121"]
-    here, there = plan(wide), plan(wide.replace(growth_rate=24))
+    p, other = plan(wide), plan(wide.replace(growth_rate=24))
     # the first layer reads the stem's 64 channels; its 1x1 makes 4 x 32 of them, or 4 x 24, and all else follows
     first = "features.denseblock1.denselayer1."
     same = {"input", *(f"features.{name}" for name in ("conv0", "norm0", "relu0", "pool0"))}
     same |= {f"{first}norm1", f"{first}relu1"}
-    assert differences(here, there) == {op.name for op in here.ops} - same
-    assert differences(there, here) == {op.name for op in there.ops} - same
+    assert differences(p, other) == {op.name for op in p.ops} - same
+    assert differences(other, p) == {op.name for op in other.ops} - same
 
 
 def test_other_classes():
-    here = PRESETS["resnet18"]
-    assert differences(plan(here), plan(here.replace(classes=10))) == {"fc"}
+    config = PRESETS["resnet18"]
+    assert differences(plan(config), plan(config.replace(classes=10))) == {"fc"}
 
 
 def test_other_wiring():
@@ -798,14 +798,14 @@ def test_other_wiring():
 
 
 def test_another_activation_is_the_only_difference():
-    here, there = plan(resnet()), plan(resnet(activation="silu"))
-    assert differences(here, there) == {op.name for op in here.ops if op.kind == "activation"}
+    p, other = plan(resnet()), plan(resnet(activation="silu"))
+    assert differences(p, other) == {op.name for op in p.ops if op.kind == "activation"}
 
 
 def test_one_more_block_is_the_only_difference():
     """What follows it has the same kinds, shapes and costs, though it sees more pixels."""
-    here = PRESETS["resnet18"]
-    longer = plan(here.replace(blocks=(3, 2, 2, 2)))
+    config = PRESETS["resnet18"]
+    longer = plan(config.replace(blocks=(3, 2, 2, 2)))
     names = ("conv1", "bn1", "relu1", "conv2", "bn2", "add", "relu2")
-    assert differences(longer, plan(here)) == {f"layer1.2.{name}" for name in names}
-    assert differences(plan(here), longer) == frozenset()
+    assert differences(longer, plan(config)) == {f"layer1.2.{name}" for name in names}
+    assert differences(plan(config), longer) == frozenset()

@@ -23,19 +23,21 @@ def small(family, **fields):
     return plan(example(family, **{"input_size": 8} | fields))
 
 
-def own(here, seed=0, mode="train"):
-    return next(gradients.fresh(here, [seed], mode)).double()
+def own(the_plan, seed=0, mode="train"):
+    return next(gradients.fresh(the_plan, [seed], mode)).double()
 
 
-def batch_of(here, count=3, seed=0):
-    images, labels = gradients.noise(here, count, seed)
+def batch_of(the_plan, count=3, seed=0):
+    images, labels = gradients.noise(the_plan, count, seed)
     return Batch(images.double(), labels)
 
 
 def fixed(name, **fields):
     config = PRESETS[name]
-    here = plan(config.adapt(**fields) if fields else config)
-    return gradients.flow(gradients.fresh(here, range(3), "train"), (gradients.noise(here, 8, s) for s in range(3)))
+    the_plan = plan(config.adapt(**fields) if fields else config)
+    return gradients.flow(
+        gradients.fresh(the_plan, range(3), "train"), (gradients.noise(the_plan, 8, s) for s in range(3))
+    )
 
 
 # --- by hand
@@ -49,8 +51,8 @@ def by_hand():
         h = net.conv("conv1", net.input, 1, kernel=1, bias=False)
         s = net.add("add", net.conv("conv2", h, 1, kernel=1, bias=False), h)
     net.linear("fc", s, 2)
-    here = net.finish()
-    network = own(here)
+    the_plan = net.finish()
+    network = own(the_plan)
     values = {"0.conv1.weight": 3.0, "0.conv2.weight": -0.25, "fc.weight": [[2.0], [-1.0]], "fc.bias": [0.0, 0.0]}
     for name, value in values.items():
         parameter = network.get_parameter(name)
@@ -95,12 +97,12 @@ def test_paths_by_hand(by_hand):
 
 
 def test_work_is_counted_in_passes_of_the_network(by_hand):
-    here = gradients.plan_of(by_hand[0])
+    the_plan = gradients.plan_of(by_hand[0])
     # two convolutions of one pixel, and a classifier of two
-    assert here.macs == 4
-    assert gradients.macs(here, 5) == 3 * 4 * 5
+    assert the_plan.macs == 4
+    assert gradients.macs(the_plan, 5) == 3 * 4 * 5
     # lengths 0 and 1, five paths of each, half a pass each; and one pass forward
-    assert paths.macs(here, 5) == (1 + 10 / 2) * 4 * 5
+    assert paths.macs(the_plan, 5) == (1 + 10 / 2) * 4 * 5
 
 
 # --- against finite differences and autograd
@@ -108,12 +110,12 @@ def test_work_is_counted_in_passes_of_the_network(by_hand):
 
 @pytest.mark.parametrize("config", EXAMPLES)
 def test_weights_by_finite_differences(config):
-    here = plan(with_chance(config.adapt(norm="group", activation="tanh"), 0))
-    network, batch = own(here), batch_of(here)
+    the_plan = plan(with_chance(config.adapt(norm="group", activation="tanh"), 0))
+    network, batch = own(the_plan), batch_of(the_plan)
     found = gradients.flow([network], [batch])
     step = 1e-6
     for name in (found.weighted[0], found.weighted[2], found.weighted[-1]):
-        attributes = here[name].attributes
+        attributes = the_plan[name].attributes
         weight = network.get_parameter(f"{getattr(attributes, 'shared', '') or name}.weight").data.view(-1)
         # along a random direction, where a whole gradient would take thousands of passes
         losses, direction = [], torch.randn(len(weight), generator=torch.Generator().manual_seed(1)).double()
@@ -132,21 +134,21 @@ def test_weights_by_finite_differences(config):
 
 @pytest.mark.parametrize("config", EXAMPLES)
 def test_activations_are_those_of_autograd(config):
-    here = plan(with_chance(config, 0))
-    found = gradients.flow([own(here)], [batch_of(here)], every=True)
-    assert found.operations == tuple(op.name for op in here.ops[1:])
-    logits, kept = run(own(here), batch_of(here).images, found.operations)
-    each = torch.autograd.grad(F.cross_entropy(logits, batch_of(here).labels), list(kept.values()))
+    the_plan = plan(with_chance(config, 0))
+    found = gradients.flow([own(the_plan)], [batch_of(the_plan)], every=True)
+    assert found.operations == tuple(op.name for op in the_plan.ops[1:])
+    logits, kept = run(own(the_plan), batch_of(the_plan).images, found.operations)
+    each = torch.autograd.grad(F.cross_entropy(logits, batch_of(the_plan).labels), list(kept.values()))
     assert found.activation[0] == pytest.approx([g.norm().item() for g in each], rel=1e-9)
     for name, gradient, zeros in zip(found.operations, each, found.zeros[0], strict=True):
-        if here[name].kind in ("conv", "linear"):
+        if the_plan[name].kind in ("conv", "linear"):
             assert zeros == pytest.approx((gradient == 0).double().mean().item(), abs=1e-12)
         else:
             assert np.isnan(zeros)
     assert found.mean[0] == pytest.approx([t.mean().item() for t in kept.values()], abs=1e-12)
     assert found.deviation[0] == pytest.approx([t.std(unbiased=False).item() for t in kept.values()], abs=1e-6)
     for name, dead in zip(found.operations, found.dead[0], strict=True):
-        if getattr(here[name].attributes, "function", "") == "relu":
+        if getattr(the_plan[name].attributes, "function", "") == "relu":
             assert dead == (kept[name] == 0).all(0).all(1).all(1).double().mean()
         else:
             assert np.isnan(dead)
@@ -154,29 +156,29 @@ def test_activations_are_those_of_autograd(config):
 
 @pytest.mark.parametrize("config", EXAMPLES)
 def test_the_edges_of_a_source_add_up(config):
-    here = plan(with_chance(config, 0))
-    routes = gradients.routes(own(here), batch_of(here))
-    readers = Counter(name for op in here.ops for name in op.inputs)
+    the_plan = plan(with_chance(config, 0))
+    routes = gradients.routes(own(the_plan), batch_of(the_plan))
+    readers = Counter(name for op in the_plan.ops for name in op.inputs)
     assert routes.whole.keys() == {name for name, count in readers.items() if count > 1}
     for source, whole in routes.whole.items():
         assert sum(part for edge, part in routes.along.items() if edge[0] == source) == pytest.approx(whole, rel=1e-9)
     for split in gradients.splits(routes):
         assert split.shortcut + split.branch == pytest.approx(split.whole, rel=1e-9)
-    assert len(gradients.splits(routes)) == sum(op.kind == "add" for op in here.ops)
+    assert len(gradients.splits(routes)) == sum(op.kind == "add" for op in the_plan.ops)
     for one in gradients.feeds(routes):
         wholes = {round(whole, 9) for whole in routes.whole.values()}
         assert {round(total, 9) for total in np.nansum(one.values, 0)} <= wholes
 
 
 def test_what_a_layer_receives_is_its_slice_of_the_concats_gradient():
-    here = small("densenet", blocks=(3, 2, 2))
+    the_plan = small("densenet", blocks=(3, 2, 2))
     layer = "features.denseblock1.denselayer1.conv2"
-    concats = [op.name for op in here.ops if layer in op.inputs]
+    concats = [op.name for op in the_plan.ops if layer in op.inputs]
     assert len(concats) == 3  # layers 2 and 3, and the block's end
-    network, batch = own(here), batch_of(here)
+    network, batch = own(the_plan), batch_of(the_plan)
     logits, kept = run(network, batch.images, concats)
     each = torch.autograd.grad(F.cross_entropy(logits, batch.labels), list(kept.values()))
-    routes = gradients.routes(own(here), batch)
+    routes = gradients.routes(own(the_plan), batch)
     for name, gradient in zip(concats, each, strict=True):
         # 8 channels of the stem stand before the layer's 4
         assert routes.norm[layer, name] == pytest.approx(gradient[:, 8:12].norm().item(), rel=1e-9)
@@ -185,9 +187,9 @@ def test_what_a_layer_receives_is_its_slice_of_the_concats_gradient():
 def test_all_paths_together_are_the_whole_gradient():
     """The product of (1 + J) over the blocks is the sum over all subsets of blocks of their Js' products."""
     for fields in ({}, {"order": "pre"}, {"shortcut": "A"}):
-        here = small("resnet", blocks=(2, 1, 1), **fields)
-        network, batch = own(here), batch_of(here)
-        blocks = residual_blocks(here)
+        the_plan = small("resnet", blocks=(2, 1, 1), **fields)
+        network, batch = own(the_plan), batch_of(the_plan)
+        blocks = residual_blocks(the_plan)
         wanted = [name for block in blocks for name in (block.source, block.join, block.shortcut, *block.branch)]
         logits, kept = run(network, batch.images, list(dict.fromkeys(wanted)))
         loss = F.cross_entropy(logits, batch.labels)
@@ -198,21 +200,21 @@ def test_all_paths_together_are_the_whole_gradient():
 
 
 def test_a_kept_edge_changes_nothing():
-    here = small("cliquenet", widths=(4, 4, 4), layers=(3, 2, 2))
-    network = build(here)
-    images, _ = gradients.noise(here, 2, 0)
-    edges = list(forks(here))
+    the_plan = small("cliquenet", widths=(4, 4, 4), layers=(3, 2, 2))
+    network = build(the_plan)
+    images, _ = gradients.noise(the_plan, 2, 0)
+    edges = list(forks(the_plan))
     logits, kept = run(network, images, edges)
     plain, outputs = run(network, images, [source for source, _ in edges])
     assert torch.equal(logits, plain)
     assert all(torch.equal(kept[edge], outputs[edge[0]]) for edge in edges)
     with pytest.raises(KeyError, match="no edge"):
-        run(network, images, [(here.ops[-1].name, here.ops[1].name)])
+        run(network, images, [(the_plan.ops[-1].name, the_plan.ops[1].name)])
 
 
 def test_reuse_is_the_mean_weight_of_a_sources_channels():
-    here = small("densenet", blocks=(3, 2, 2))
-    network = build(here)
+    the_plan = small("densenet", blocks=(3, 2, 2))
+    network = build(the_plan)
     first = gradients.reuse(network)[0]
     assert (first.sources, first.consumers[-1]) == (("stem", "layer 1", "layer 2"), "out")
     third = network.get_parameter("features.denseblock1.denselayer3.conv1.weight")
@@ -222,8 +224,8 @@ def test_reuse_is_the_mean_weight_of_a_sources_channels():
 
 
 def test_reuse_reads_the_shared_kernels_of_a_clique():
-    here = small("cliquenet", widths=(4, 4, 4), layers=(3, 2, 2))
-    network = build(here)
+    the_plan = small("cliquenet", widths=(4, 4, 4), layers=(3, 2, 2))
+    network = build(the_plan)
     first = gradients.reuse(network)[0]
     kernel = network.get_parameter("block1.layer1.conv1.weight")  # reads X0 (8 channels), X2 and X3
     row = dict(zip(first.sources, first.values[first.consumers.index("second 1")], strict=True))
@@ -274,10 +276,10 @@ def test_without_norm_a_residual_network_explodes_forward():
 
 
 def test_a_shared_network_stays_as_it_is():
-    here = small("resnet", blocks=(2, 1, 1))
-    shared = build(here, seed=4)
+    the_plan = small("resnet", blocks=(2, 1, 1))
+    shared = build(the_plan, seed=4)
     before = {name: tensor.clone() for name, tensor in shared.state_dict().items()}
-    batch = gradients.noise(here, 4, 0)
+    batch = gradients.noise(the_plan, 4, 0)
     private = gradients.private(shared, "train")
     gradients.flow([private], [batch])
     gradients.routes(private, batch)
@@ -291,15 +293,15 @@ def test_a_shared_network_stays_as_it_is():
 
 
 def test_seeds_are_those_of_build():
-    here = small("resnet", blocks=(2, 1, 1))
-    for seed, network in zip((3, 5), gradients.fresh(here, (3, 5), "eval"), strict=True):
-        expected = build(here, seed).state_dict()
+    the_plan = small("resnet", blocks=(2, 1, 1))
+    for seed, network in zip((3, 5), gradients.fresh(the_plan, (3, 5), "eval"), strict=True):
+        expected = build(the_plan, seed).state_dict()
         assert all(torch.equal(tensor, expected[name]) for name, tensor in network.state_dict().items())
 
 
 def test_one_value_a_channel_cannot_be_normalised():
-    here = small("resnet", blocks=(1, 1, 1))
-    gradients.check(here, 1, "train")
+    the_plan = small("resnet", blocks=(1, 1, 1))
+    gradients.check(the_plan, 1, "train")
     # 8 pixels, four stages: the last has one
     deep = small("resnet", blocks=(1, 1, 1, 1))
     with pytest.raises(GradientError, match="at least 2 images"):
@@ -308,16 +310,16 @@ def test_one_value_a_channel_cannot_be_normalised():
 
 
 def test_a_plain_network_has_one_path():
-    here = small("resnet", blocks=(2, 1, 1), shortcut="none")
-    assert gradients.splits(gradients.routes(own(here), batch_of(here))) == ()
+    the_plan = small("resnet", blocks=(2, 1, 1), shortcut="none")
+    assert gradients.splits(gradients.routes(own(the_plan), batch_of(the_plan))) == ()
     with pytest.raises(GradientError, match="no residual blocks"):
-        paths.paths(own(here), batch_of(here))
+        paths.paths(own(the_plan), batch_of(the_plan))
 
 
 def test_the_memory_that_is_promised_is_enough(monkeypatch):
     """Everything that is alive at once, by torch's own account of what it allocates."""
-    here = plan(PRESETS["resnet20_cifar"])
-    batch, network = gradients.noise(here, 16, 0), next(gradients.fresh(here, [0], "train"))
+    the_plan = plan(PRESETS["resnet20_cifar"])
+    batch, network = gradients.noise(the_plan, 16, 0), next(gradients.fresh(the_plan, [0], "train"))
     gradients.flow([network], [batch])
     with torch.profiler.profile(profile_memory=True) as profile:
         gradients.flow([network], [batch])
@@ -326,4 +328,4 @@ def test_the_memory_that_is_promised_is_enough(monkeypatch):
         if event.name() == "[memory]":
             live += event.nbytes()
             most = max(most, live)
-    assert 0 < most < gradients.needed_bytes(here, 16)
+    assert 0 < most < gradients.needed_bytes(the_plan, 16)

@@ -43,10 +43,10 @@ def drawn(values, costs, present, low, high, top):
 
 
 def test_the_curve_lines_up_with_its_slider():
-    _, line, area, here = drawn((10, 20, 40, 110), (0, 5, 10, 40), 20, low=10, high=110, top=10)
+    _, line, area, present = drawn((10, 20, 40, 110), (0, 5, 10, 40), 20, low=10, high=110, top=10)
     # a thousandth of the slider each
     assert [x for x, _ in line] == [0, 100, 300, 1000]
-    assert float(here.attrib["x1"]) == float(here.attrib["x2"]) == 100
+    assert float(present.attrib["x1"]) == float(present.attrib["x2"]) == 100
     # zero is at the bottom, the top at the top, half of it between them; what is beyond is cut there
     y = [y for _, y in line]
     assert y[1] == pytest.approx((y[0] + y[2]) / 2, abs=0.1)
@@ -55,7 +55,7 @@ def test_the_curve_lines_up_with_its_slider():
     assert SPARK_HEIGHT - 2 <= y[0] <= SPARK_HEIGHT
     # the area is what is under the line
     assert area == [(line[0][0], SPARK_HEIGHT), *line, (line[-1][0], SPARK_HEIGHT)]
-    assert (float(here.attrib["y1"]), float(here.attrib["y2"])) == (0, SPARK_HEIGHT)
+    assert (float(present.attrib["y1"]), float(present.attrib["y2"])) == (0, SPARK_HEIGHT)
 
 
 def test_costs_are_in_proportion():
@@ -69,15 +69,15 @@ def test_costs_are_in_proportion():
 
 
 def test_a_slider_may_begin_below_zero():
-    _, line, _, here = drawn((-1, 4, 24), (3, 4, 5), -1, low=-1, high=24, top=10)
+    _, line, _, present = drawn((-1, 4, 24), (3, 4, 5), -1, low=-1, high=24, top=10)
     assert [x for x, _ in line] == [0, 200, 1000]
-    assert float(here.attrib["x1"]) == 0
+    assert float(present.attrib["x1"]) == 0
 
 
 def test_a_curve_of_one_value():
-    _, line, area, here = drawn((7,), (3,), 7, low=7, high=7, top=6)
+    _, line, area, present = drawn((7,), (3,), 7, low=7, high=7, top=6)
     assert [x for x, _ in line] == [0]
-    assert float(here.attrib["x1"]) == 0
+    assert float(present.attrib["x1"]) == 0
     assert len(area) == 3
 
 

@@ -26,14 +26,14 @@ TINY = {
 
 def drawn(config, opened):
     """Its plan and drawing; `opened` is a level, or ids."""
-    here = plan(config)
-    ids = opened_to(here, opened) if isinstance(opened, str) else opened
-    return here, draw(here, ids)
+    p = plan(config)
+    ids = opened_to(p, opened) if isinstance(opened, str) else opened
+    return p, draw(p, ids)
 
 
 def pictured(config, opened, **options):
-    here, drawing = drawn(config, opened)
-    return drawing, figure(drawing, here, **options)
+    p, drawing = drawn(config, opened)
+    return drawing, figure(drawing, p, **options)
 
 
 def nodes_of(picture):
@@ -82,10 +82,10 @@ def test_the_figure_is_light(name, level):
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", LARGE)
 def test_what_is_clicked_says_what_it_is(name, level):
-    here = plan(PRESETS[name])
+    p = plan(PRESETS[name])
     drawing, picture = pictured(PRESETS[name], level)
     closable = {frame.id for frame in drawing.frames}
-    known = {op.name for op in here.ops} | {op.stage for op in here.ops} | {f"{op.stage}/{op.block}" for op in here.ops}
+    known = {op.name for op in p.ops} | {op.stage for op in p.ops} | {f"{op.stage}/{op.block}" for op in p.ops}
     clickable = [trace for trace in picture.data if trace.customdata is not None]
     assert [*nodes_of(picture).customdata] == [node.id for node in drawing.nodes]
     assert {i for trace in clickable for i in trace.customdata} <= known
@@ -99,10 +99,10 @@ def test_what_is_clicked_says_what_it_is(name, level):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_no_operation_is_called_as_a_stage_or_block_is(name):
-    here = plan(PRESETS[name])
-    groups = {op.stage for op in here.ops} | {f"{op.stage}/{op.block}" for op in here.ops}
+    p = plan(PRESETS[name])
+    groups = {op.stage for op in p.ops} | {f"{op.stage}/{op.block}" for op in p.ops}
     # but for the image, which is both and opens nothing
-    assert groups & {op.name for op in here.ops} == {"input"}
+    assert groups & {op.name for op in p.ops} == {"input"}
 
 
 # -- where everything is -----------------------------------------------------------------------------------------------
@@ -176,12 +176,12 @@ def test_a_shortcut_round_a_closed_block_ends_between_it_and_what_follows(config
     )
     assert len(joins) == len(around)
     for i in around:
-        here = [x for x, y in joins if y == trace.y[i] and x > trace.x[i]]
+        behind = [x for x, y in joins if y == trace.y[i] and x > trace.x[i]]
         after = [
             trace.x[j] for j, n in enumerate(drawing.nodes) if n.row == drawing.nodes[i].row and trace.x[j] > trace.x[i]
         ]
         # nearer to the block whose add it is
-        assert min(here) - trace.x[i] <= (min(after, default=math.inf) - trace.x[i]) / 2 + 0.01
+        assert min(behind) - trace.x[i] <= (min(after, default=math.inf) - trace.x[i]) / 2 + 0.01
 
 
 @pytest.mark.parametrize("name", ["densenet121", "densenet40_12_cifar"])

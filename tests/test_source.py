@@ -30,7 +30,7 @@ RUFF = Path(sys.executable).with_name("ruff")
 
 
 def executed(source):
-    """The module's names, here; for networks too small to be worth an interpreter of their own."""
+    """The module's names, by the tests' own interpreter; for networks too small to be worth another."""
     names = {"__name__": "made"}
     exec(compile(source, "made", "exec"), names)
     return names
@@ -167,7 +167,7 @@ def test_the_file_runs_by_itself(tmp_path):
     assert done.stdout.splitlines() == ["1,019,722 parameters", "torch.Size([1, 10])"], done.stderr
 
 
-# -- here ------------------------------------------------------------------------------------------------------------
+# -- in the tests' own interpreter -----------------------------------------------------------------------------------
 
 
 def made(config):
