@@ -101,8 +101,9 @@ def results(label: str, tasks: Sequence[Task[T]], asks: bool = False) -> list[Ou
     for key in found:
         known.results.move_to_end(key)
     missing = {task.key: task for task in tasks if task.key not in found}
-    if missing and _may_start(label, missing, asks):
-        found |= _carry_out(label, missing)
+    # one place, so that the bar takes that of the button
+    if missing and _may_start(place := st.empty(), label, missing, asks):
+        found |= _carry_out(place, label, missing)
     return [cast(Outcome[T], found.get(task.key, Outcome())) for task in tasks]
 
 
@@ -115,7 +116,7 @@ def _speed(device: str) -> float:
     return _speeds.get(device) or devices.macs_per_second(device)
 
 
-def _may_start(label: str, missing: dict[Hashable, Task[T]], asks: bool) -> bool:
+def _may_start(place: DeltaGenerator, label: str, missing: dict[Hashable, Task[T]], asks: bool) -> bool:
     """Whether to start at once; else a button, and whether it was clicked."""
     known, keys = session.visitor(), frozenset(missing)
     # what was agreed to goes on where a control interrupted it, and so does what was refused for lack of memory
@@ -124,10 +125,8 @@ def _may_start(label: str, missing: dict[Hashable, Task[T]], asks: bool) -> bool
     if not (known.stopped.get(label, frozenset()) & keys) and not (unasked and (asks or seconds > MOST_UNASKED)):
         return True
     seconds = estimate(sum(task.macs for task in missing.values()))
-    place = st.empty()
     if not place.button(f"{label} ({duration(seconds)})", key=f"work.{label}", icon=":material/play_arrow:"):
         return False
-    place.empty()
     known.agreed[label] = keys
     known.stopped.pop(label, None)
     return True
@@ -138,11 +137,10 @@ def _stop(label: str, keys: frozenset[Hashable]) -> None:
     session.visitor().agreed.pop(label, None)
 
 
-def _carry_out(label: str, missing: dict[Hashable, Task[T]]) -> dict[Hashable, Outcome[T]]:
+def _carry_out(place: DeltaGenerator, label: str, missing: dict[Hashable, Task[T]]) -> dict[Hashable, Outcome[T]]:
     """Runs tasks with a bar and a Stop button. A click on that, or on any control, ends it at the next progress."""
     found: dict[Hashable, Outcome[T]] = {}
     total, before = sum(task.macs for task in missing.values()) or 1.0, 0.0
-    place = st.empty()
     with place.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, f"{label} ...")
         st.button(

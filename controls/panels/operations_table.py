@@ -29,9 +29,9 @@ def operations_table(plan: Plan) -> None:
             "kind": [row.kind for row in rows],
             "shape": [f"{row.input} → {row.output}" for row in rows],
             "params": [row.params for row in rows],
-            "params_share": [row.params_share for row in rows],
+            "params_share": [row.params_percent for row in rows],
             "macs": [row.macs for row in rows],
-            "macs_share": [row.macs_share for row in rows],
+            "macs_share": [row.macs_percent for row in rows],
             "receptive_field": [row.receptive_field for row in rows],
         },
         hide_index=True,
@@ -41,9 +41,9 @@ def operations_table(plan: Plan) -> None:
             "kind": st.column_config.TextColumn("Kind" if single else "Inside", width=75 if single else 130),
             "shape": st.column_config.TextColumn("In → out, C×H×W", width=175),
             "params": st.column_config.NumberColumn("Params", format="localized", width=88),
-            "params_share": st.column_config.ProgressColumn("of all", format="percent", max_value=1, width=85),
+            "params_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=85),
             "macs": st.column_config.NumberColumn("MACs", format="localized", width=110),
-            "macs_share": st.column_config.ProgressColumn("of all", format="percent", max_value=1, width=85),
+            "macs_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=85),
             "receptive_field": st.column_config.NumberColumn(
                 "Sees", format="localized", width=68, help="Receptive field in pixels."
             ),

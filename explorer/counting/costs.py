@@ -65,6 +65,14 @@ class Row(NamedTuple):
     block: str
 
     @property
+    def params_percent(self) -> float:
+        return 100 * self.params_share
+
+    @property
+    def macs_percent(self) -> float:
+        return 100 * self.macs_share
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """What can be read of it, beside numbers."""
         return self.name, self.kind, self.input, self.output

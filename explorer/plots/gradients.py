@@ -66,6 +66,7 @@ def _draw_line(figure: go.Figure, line: Line, number: int, log: bool) -> None:
         figure.add_scatter(
             x=np.concatenate([x, x[::-1]]),
             y=np.concatenate([most, least[::-1]]),
+            mode="lines",  # plotly draws markers, too, where there are few points
             fill="toself",
             fillcolor=faint(colour, 0.18),
             line={"width": 0},
