@@ -24,7 +24,9 @@ from explorer.plan.kinds import KINDS
 from explorer.plan.kinds.upsample import transposed_conv, upsample
 from explorer.running.network import blank, build
 from explorer.running.source import WIDTH, plan_source, python_source
+from explorer.running.source.arguments import Arguments
 from explorer.running.source.series import progression
+from explorer.running.text import Number
 
 RUFF = Path(sys.executable).with_name("ruff")
 
@@ -463,3 +465,35 @@ def test_header_of_another_network():
 )
 def test_progressions(values, found):
     assert progression(values) == found
+
+
+def at_one_place(role, *values, **options):
+    """The numbers at one place of each of some modules."""
+    return [Number(role, value, **options) for value in values]
+
+
+def test_numbers_become_arguments_or_follow_from_them():
+    arguments = Arguments()
+    columns = [
+        at_one_place("channels", 64, 128, 256),
+        at_one_place("width", 128, 256, 512),
+        at_one_place("kernel", 3, 3, 3),
+        at_one_place("out", 65, 129, 257),
+        at_one_place("stride", 1, 2, 2, keyword=True, default=1),
+    ]
+    found = [one.text for one in arguments.fill(columns)]
+    assert found == ["channels", "2 * channels", "3", "channels + 1", "stride"]
+    assert arguments.signature() == ", channels: int, stride: int = 1"
+    assert arguments.given(1) == (Number("channels", 128), Number("stride", 2, keyword=True, default=1))
+
+
+def test_numbers_in_a_loop_read_its_variable_where_they_differ():
+    arguments = Arguments()
+    columns = [
+        at_one_place("channels", (64, 96, 128), (256, 288, 320), looped=True),
+        at_one_place("kernel", (3, 3, 3), (3, 3, 3), looped=True),
+        at_one_place("out", (4, 9, 5), (4, 9, 5), looped=True),
+    ]
+    found = [(one.text, one.indexed) for one in arguments.fill(columns)]
+    assert found == [("channels + 32 * i", True), ("3", False), ("(4, 9, 5)[i]", True)]
+    assert arguments.signature() == ", channels: int"
