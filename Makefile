@@ -20,17 +20,16 @@ bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
 
 $(VENV)/run.stamp: requirements.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
-	touch $@
+	@$(PYTHON) install.py $(VENV) $<
+	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp requirements-test.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-test.txt
-	touch $@
+	@$(PYTHON) install.py $(VENV) requirements-test.txt
+	@touch $@
 
 $(VENV)/bench.stamp: $(VENV)/test.stamp benchmarks/requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
-	touch $@
+	@$(PYTHON) install.py $(VENV) benchmarks/requirements.txt
+	@touch $@
 
 # The browser tests drive whatever Chromium is there; where there is none, Debian's is installed.
 browser:
