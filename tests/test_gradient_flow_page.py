@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from visitor import GRADIENT_FLOW, fine, messages, opened
+from visitor import GRADIENT_FLOW, chart, checkpoint, click, fine, messages, opened, upload
 
 from controls import work
 from explorer.families import PRESETS
@@ -85,6 +85,65 @@ def test_settings_change_what_is_run():
     third = verdicts(fine(app))
     app.number_input(key="link.label").set_value(3).run()
     assert len({*first, *second, *third, *verdicts(fine(app))}) == 4
+
+
+def test_settings_stand_in_the_link():
+    settings = {
+        "images": "samples",
+        "label": "3",
+        "batch": "2",
+        "seeds": "1",
+        "mode": "eval",
+        "points": "block ends",
+        "gradient": "relative",
+    }
+    app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar", **settings))
+    assert messages(app) == []
+    assert app.query_params == {"network": "resnet20_cifar"} | settings
+    assert app.selectbox(key="link.images").value == "samples"
+    assert [app.number_input(key=f"link.{name}").value for name in ("label", "batch", "seeds")] == [3, 2, 1]
+    figure = chart(app, "flow.chart.")
+    assert figure["layout"]["yaxis"]["title"]["text"] == "norm of dLoss/dWeight over norm of weight"
+    # of each block's weights the last
+    (line,) = (trace for trace in figure["data"] if trace.get("name") == "this network")
+    assert [name for name, _ in line["customdata"]] == [
+        f"layer{stage}.{block}.conv2" for stage in (1, 2, 3) for block in (0, 1, 2)
+    ]
+
+
+def test_settings_that_cannot_be_are_passed_over():
+    bad = {"images": "own", "label": "10", "batch": "9" * 20, "seeds": "0", "mode": "<b>", "view": "x", "points": ""}
+    app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar", **bad))
+    assert messages(app) == []
+    assert verdicts(app) == verdicts(fine(opened(GRADIENT_FLOW, network="resnet20_cifar")))
+
+
+def test_a_click_on_a_line_selects_the_operation():
+    app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar", against="plain"))
+    click(app, "flow.chart.", ["layer2.0.conv1", 0])
+    assert app.query_params["op"] == "layer2.0.conv1"
+    click(app, "flow.chart.", ["no.such.operation", 1])
+    assert app.query_params["op"] == "layer2.0.conv1"
+
+
+def test_a_last_norm_at_zero_is_no_division_by_zero():
+    app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar", zero_init="on", shortcut="B"))
+    (sentence,) = verdicts(app)
+    assert "the last one's that is not exactly zero (layer3.0.downsample.0)" in sentence
+    assert "inf" not in sentence
+    assert "nan" not in sentence
+    app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar", zero_init="on"))
+    assert "reaches the first convolution alone" in verdicts(app)[0]
+
+
+def test_trained_weights_are_run_as_they_are():
+    app = opened(GRADIENT_FLOW, network="resnet20_cifar", mode="eval", seeds="1")
+    fresh = verdicts(app)
+    upload(app, "mine.safetensors", checkpoint("resnet20_cifar", seed=0)).run()
+    # the same numbers, from a file
+    assert verdicts(fine(app)) == fresh
+    upload(app, "other.safetensors", checkpoint("resnet20_cifar", seed=1)).run()
+    assert verdicts(fine(app)) != fresh
 
 
 def test_a_classical_comparison_is_one_click():

@@ -1,0 +1,128 @@
+"""The architecture page as its visitors use it."""
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+from visitor import FEATURE_MAPS, PUBLISHED, chart, click, exact, figures, fine, messages, opened, visit
+
+from explorer.families import PRESETS, TITLES, plan
+
+pytestmark = pytest.mark.usefixtures("navigation")
+SMALL = "resnet20_cifar"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_opens_with_its_published_costs(name):
+    app = opened(network=name)
+    assert app.title[0].value == TITLES[name]
+    assert messages(app) == []
+    assert app.query_params == {"network": name}
+    if name not in PUBLISHED:
+        return
+    params, macs = (PUBLISHED[name][column] for column in ("params", "macs"))
+    assert figures(app)["Parameters"][1] == f"{int(params):,}"
+    if macs.isdigit():
+        assert figures(app)["MACs"][1] == f"{int(macs):,}"
+    elif macs:  # published in billions, to three digits
+        assert f"{exact(app, 'MACs') / 1e9:.3f}e9" == macs
+    assert exact(app, "FLOPs") == 2 * exact(app, "MACs")
+
+
+def test_the_first_page_is_a_network():
+    app = opened()
+    assert (app.title[0].value, app.query_params) == ("ResNet-18", {"network": "resnet18"})
+    assert figures(app)["Depth"][0] == "18"
+    assert figures(app)["Parameters"][0] == "11.69 M"
+
+
+def rows(app: AppTest) -> pd.DataFrame:
+    """The table of operations."""
+    (table,) = (frame.value for frame in fine(app).dataframe if "params_share" in frame.value)
+    return table
+
+
+def test_every_operation_is_in_the_table():
+    app = opened(network=SMALL)
+    app.segmented_control(key="link.level").select("operation").run()
+    table = rows(app)
+    assert table.name.tolist() == [op.name for op in plan(PRESETS[SMALL]).ops[1:]]
+    assert table.params.sum() == exact(app, "Parameters")
+    app.text_input(key="filter").input("layer2.0.conv1").run()
+    assert rows(app).name.tolist() == ["layer2.0.conv1"]
+    app.text_input(key="filter").input("no such ((").run()
+    assert rows(app).empty
+
+
+def test_a_larger_batch_takes_more_memory():
+    app = opened(network=SMALL)
+    before = figures(app)
+    app.slider(key="link.peak_batch").set_value(64).run()
+    after = figures(fine(app))
+    assert after["Forward, peak"][1].startswith("batch of 64")
+    assert {label for label in after if after[label] != before[label]} == {"Forward, peak", "Training step, peak"}
+
+
+def drawn(app: AppTest) -> set[str]:
+    """What there is to click in the drawing."""
+    traces = chart(app, "drawing.own.")["data"]
+    return {identity for trace in traces for identity in trace.get("customdata") or []}
+
+
+def test_a_level_opens_the_drawing_and_stands_in_the_link():
+    app = opened(network=SMALL)
+    assert {"stem", "stage 1/block 0", "head"} <= drawn(app)
+    app.segmented_control(key="link.open").select("stage").run()
+    assert drawn(app) == {"input", "stem", "stage 1", "stage 2", "stage 3", "head"}
+    assert app.query_params == {"network": SMALL, "open": "stage"}
+    assert drawn(opened(**app.query_params)) == drawn(app)
+
+
+def test_a_click_opens_one_stage_and_a_level_closes_it_again():
+    app = opened(network=SMALL, open="stage")
+    before = drawn(app)
+    click(app, "drawing.own.", "stage 2")
+    assert "stage 2/block 0" in drawn(app)
+    assert not [identity for identity in drawn(app) if identity.startswith(("stage 1/", "stage 3/"))]
+    click(app, "drawing.own.", "stage 2")
+    assert drawn(app) == before
+    click(app, "drawing.own.", "stage 3")
+    app.segmented_control(key="link.open").select("stage").run()
+    assert drawn(app) == before
+    # what was clicked is still there to go back to
+    app.segmented_control(key="link.open").select("clicked").run()
+    assert "stage 3/block 0" in drawn(app)
+
+
+def test_a_link_to_what_was_clicked_elsewhere_opens_blocks():
+    app = opened(network=SMALL, open="clicked")
+    assert messages(app) == []
+    assert drawn(app) == drawn(opened(network=SMALL))
+
+
+def test_a_click_on_an_operation_selects_it_on_every_page():
+    app = opened(network=SMALL, open="operation")
+    click(app, "drawing.own.", "layer2.0.conv1")
+    assert app.query_params["op"] == "layer2.0.conv1"
+    visit(app.switch_page(FEATURE_MAPS), FEATURE_MAPS)
+    assert app.selectbox(key="operation.box").value == "layer2.0.conv1"
+
+
+def test_the_network_beside_the_one_it_started_from():
+    app = opened(network=SMALL, width="20")
+    assert [one.key for one in app.get("plotly_chart") if one.key.startswith("drawing.")] == ["drawing.own.0"]
+    app.toggle(key="link.compare").set_value(True).run()
+    drawings = [one.key for one in fine(app).get("plotly_chart") if one.key.startswith("drawing.")]
+    assert drawings == ["drawing.own.0", "drawing.origin.0"]
+    # without a difference there is nothing to compare
+    app.slider(key="resnet.width").set_value(16).run()
+    assert [one.key for one in fine(app).get("plotly_chart") if one.key.startswith("drawing.")] == ["drawing.own.0"]
+
+
+def test_figures_say_what_has_changed_since_the_preset():
+    app = opened(network="resnet50", classes="10")
+    # 990 rows fewer in a classifier of 2048 columns and biases
+    fewer = 990 * 2049
+    (params,) = (one for one in app.metric if one.label == "Parameters")
+    assert params.delta == f"-{fewer / 1e6:.4g} M"
+    (field,) = (one for one in app.metric if one.label == "Receptive field")
+    assert field.delta == ""
