@@ -62,7 +62,7 @@ def routes_task(run: Run) -> Task[Routes]:
 
 def reuse_task(run: Run) -> Task[tuple[Matrix, ...]]:
     """No pass through the network: its weights alone."""
-    return Task("Weights", 0, partial(reuse, replace(run, seeds=1)))
+    return Task("Weights", 0, partial(reuse, replace(run, inputs=Inputs(1), mode="eval", seeds=1)))
 
 
 def paths_task(run: Run) -> Task[Paths]:
