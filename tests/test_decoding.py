@@ -14,6 +14,8 @@ import sys
 import warnings
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -497,11 +499,38 @@ def test_memory_is_limited():
 
 @linux
 def test_time_is_limited():
-    """A JPEG may go over its picture as often as it likes, in 42 bytes each."""
+    limits = "decoding.MOST_SCANS, decoding.MOST_SECONDS = 6000, 1"
+    done = subprocess.run(confined(limits), input=progressive(5000), capture_output=True)
+    assert done.returncode in {-signal.SIGKILL, -signal.SIGXCPU}
+
+
+def progressive(count: int) -> bytes:
+    """A JPEG of 25 megapixels that goes over them so often, in 42 bytes each."""
     data = saved(Image.new("L", (5000, 5000)), "JPEG", progressive=True)
     scan = data[data.rindex(b"\xff\xda") : -2]
-    done = subprocess.run(confined("decoding.MOST_SECONDS = 1"), input=data[:-2] + scan * 5000, capture_output=True)
-    assert done.returncode in {-signal.SIGKILL, -signal.SIGXCPU}
+    first = 6  # jpeg_simple_progression of libjpeg for grey
+    return data[:-2] + scan * (count - first) + data[-2:]
+
+
+def test_scans_of_a_jpeg_are_counted():
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    assert decoding.scans(saved(photo, "JPEG"), 1000) == 1
+    # jpeg_simple_progression of libjpeg for colours
+    several = saved(photo, "JPEG", progressive=True, restart_marker_blocks=1)
+    assert decoding.scans(several, 1000) == 10
+    assert decoding.scans(several, 4) == 4
+    assert decoding.scans(progressive(777), 1000) == 777
+    # a thumbnail of as many scans, in a segment of its own, and a film behind the picture
+    thumbnail = b"\xff\xe1" + struct.pack(">H", len(several) + 2) + several
+    assert decoding.scans(several[:2] + thumbnail + several[2:] + b"\xff\xda\0\2film" * 1000, 1000) == 10
+    for cut in range(0, len(several), 7):
+        assert decoding.scans(several[:cut], 1000) <= 10
+
+
+def test_a_jpeg_of_too_many_scans_is_refused_before_it_is_decoded(monkeypatch):
+    data = progressive(decoding.MOST_SCANS + 1)
+    monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("decoded"))
+    assert refusal(data) == UNREADABLE
 
 
 @linux
@@ -516,10 +545,15 @@ def test_no_file_is_written(tmp_path):
 def outcome(data: bytes) -> str:
     """'read' or 'refused' by the real process."""
     try:
-        read_picture(data, "x")
-    except PictureError:
-        return "refused"
-    return "read"
+        picture = read_picture(data, "![x](//host/x.png).png")
+    except PictureError as error:
+        message = str(error)
+    else:
+        assert 1 <= max(picture.pixels.shape[:2]) <= LONGEST_SIDE
+        return "read"
+    assert message.isprintable()
+    assert len(message) < 200
+    return "refused"
 
 
 def costly_files() -> dict[str, tuple[str, bytes]]:
@@ -544,6 +578,8 @@ def costly_files() -> dict[str, tuple[str, bytes]]:
         "25-megapixels-16-bit.png": ("read", png(5000, 5000, 16, 6, None)),
         "texts.png": ("refused", png(5000, 5000, 8, 6, None, texts)),
         "progressive-cmyk.jpg": ("read", saved(cmyk, "JPEG", progressive=True, subsampling=0)),
+        "scans.jpg": ("read", progressive(100)),
+        "more-scans.jpg": ("refused", progressive(6000)),
         "segments.jpg": ("refused", tiny[:2] + b"\xff\xe3\0\2" * 4_900_000 + tiny[2:]),
         "lossless.webp": ("read", saved(flat, "WEBP", lossless=True, quality=0, method=0)),
         "comments.gif": ("refused", gif[:frame] + b"!\xfe" + b"\1x" * 4_000_000 + b"\0" + gif[frame:]),
@@ -567,30 +603,36 @@ LAUNCHER = """
 import resource, subprocess, sys
 
 done = subprocess.run(sys.argv[2:])
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
 with open(sys.argv[1], "w") as file:
-    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=file)
+    print(used.ru_maxrss, used.ru_utime + used.ru_stime, file=file)
 sys.exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
 """
 
 
 @linux
-def test_no_file_takes_300_megabytes(monkeypatch, tmp_path):
-    launched = [sys.executable, "-S", "-c", LAUNCHER, str(tmp_path / "peak"), *reading.DECODER]
+def test_no_file_takes_300_megabytes_or_5_seconds(monkeypatch, tmp_path):
+    launched = [sys.executable, "-S", "-c", LAUNCHER, str(tmp_path / "used"), *reading.DECODER]
     monkeypatch.setattr(reading, "DECODER", launched)
+    monkeypatch.setattr(reading, "MOST_TIME", 60)  # whatever else the machine does
 
-    def measured(data: bytes) -> tuple[str, float]:
-        """What happens, and the peak of the decoder's memory in MB."""
-        (tmp_path / "peak").write_text("0")
-        return outcome(data), int((tmp_path / "peak").read_text()) * 1024 / 1e6
+    def measured(data: bytes) -> tuple[str, float, float]:
+        """What happens, the peak of the decoder's memory in MB, and its seconds of a processor."""
+        (tmp_path / "used").write_text("0 0")
+        happened = outcome(data)
+        kilobytes, seconds = (tmp_path / "used").read_text().split()
+        return happened, int(kilobytes) * 1024 / 1e6, float(seconds)
 
-    _, bare = measured(EXACT["PNG"])
-    outcomes, peaks = {}, {}
+    _, bare, _ = measured(EXACT["PNG"])
+    outcomes, peaks, slow = {}, {}, {}
     files = costly_files()
     for name, (_, data) in files.items():
-        outcomes[name], peak = measured(data)
+        outcomes[name], peak, slow[name] = measured(data)
         peaks[name] = peak - bare
     assert outcomes == {name: expected for name, (expected, _) in files.items()}
     assert {name: peak for name, peak in peaks.items() if peak >= 300} == {}
+    assert {name: seconds for name, seconds in slow.items() if seconds >= 5} == {}
+    assert slow["more-scans.jpg"] < 1  # counted, not tried
     assert peaks["81-megapixels.png"] < 5
 
 
@@ -604,3 +646,26 @@ def test_damaged_files_in_the_real_process():
                 read_picture(data, "x")
         else:
             assert np.array_equal(read_picture(data, "x").pixels, expected)
+
+
+def hostile_files(count: int, seed: int) -> Iterator[bytes]:
+    """Damaged pictures; random bytes behind the beginning of each format; two formats in one file."""
+    chance, files = random.Random(seed), whole_files()
+    for _ in range(count):
+        match chance.choice(["damaged", "damaged", "damaged twice", "random", "two"]):
+            case "damaged":
+                yield damaged(chance.choice(files), chance)
+            case "damaged twice":
+                yield damaged(damaged(chance.choice(files), chance) or b"?", chance)
+            case "random":
+                yield chance.choice(STARTS) + chance.randbytes(chance.randrange(5000))
+            case "two":
+                one, other = chance.choice(files), chance.choice(files)
+                yield one[: chance.randrange(8, 40)] + other[chance.randrange(len(other)) :]
+
+
+def test_two_hundred_hostile_pictures_in_the_real_process():
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = Counter(pool.map(outcome, hostile_files(200, seed=5)))
+    assert set(outcomes) == {"read", "refused"}
+    assert min(outcomes.values()) > 20

@@ -77,7 +77,7 @@ ENDS = {
 @pytest.mark.parametrize("end", ENDS)
 def test_a_process_that_ends_badly_is_one_sentence(end, monkeypatch):
     monkeypatch.setattr(reading, "DECODER", [sys.executable, "-S", "-c", ENDS[end]])
-    monkeypatch.setattr(reading, "MOST_WAIT", 0.3 if "hanging" in end else 20)
+    monkeypatch.setattr(reading, "MOST_TIME", 0.3 if "hanging" in end else 20)
     assert refusal(saved(NOISE)) == f'"holiday.png" {UNREADABLE}.'
 
 
@@ -121,6 +121,39 @@ def test_two_processes_at_most(monkeypatch):
     assert most == 2
     monkeypatch.setattr(reading, "run", lambda *_, **__: CompletedProcess([], 1, b"is dull"))
     assert refusal(b"?") == '"holiday.png" is dull.'  # whoever fails gives the turn back
+
+
+def test_one_process_at_a_time_for_one_visitor(monkeypatch):
+    began, release = threading.Semaphore(0), threading.Event()
+    order = []
+
+    def run(*_, input, **__):
+        order.append(input)
+        began.release()
+        release.wait(20)
+        return CompletedProcess([], 1, b"is dull")
+
+    monkeypatch.setattr(reading, "run", run)
+    with ThreadPoolExecutor(4) as pool:
+        own = pool.submit(refused_of, b"1", "one")
+        assert began.acquire(timeout=20)
+        waiting = pool.submit(refused_of, b"2", "one")
+        time.sleep(0.1)
+        other = pool.submit(refused_of, b"3", "other")  # who came later
+        assert began.acquire(timeout=20)
+        assert order == [b"1", b"3"]
+        # and nobody waits for ever
+        monkeypatch.setattr(reading, "MOST_WAIT", 0.05)
+        assert "try again later" in refused_of(b"4", "third")
+        release.set()
+        assert all(one.result() == '"x" is dull.' for one in (own, waiting, other))
+    assert order == [b"1", b"3", b"2"]
+
+
+def refused_of(data: bytes, owner: str) -> str:
+    with pytest.raises(PictureError) as caught:
+        read_picture(data, "x", owner)
+    return str(caught.value)
 
 
 def test_names_are_shown_short_and_harmless():

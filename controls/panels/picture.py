@@ -54,7 +54,7 @@ def _take() -> None:
     own = session.visitor().pictures
     for file in session.entered("uploads") or []:
         try:
-            picture = read_picture(file.getvalue(), file.name)
+            picture = read_picture(file.getvalue(), file.name, owner=id(session.visitor()))
         except PictureError as error:
             session.visitor().refused_pictures.append(str(error))
         else:

@@ -12,6 +12,7 @@ not, in words that follow the file's name, exit status 1. Any other end is one o
 
 import io
 import math
+import re
 import sys
 from array import array
 from contextlib import suppress
@@ -22,7 +23,8 @@ from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPIm
 LONGEST_SIDE = 1024  # pixels; no input of these networks is larger, and a page shows no more
 MOST_PIXELS = 25_000_000  # a 24-megapixel camera
 MOST_MEMORY = 290_000_000  # bytes beyond those of this process before it reads: 300 MB with the code it touches later
-MOST_SECONDS = 15  # of a processor's time
+MOST_SECONDS = 4  # of a processor's time; a camera's picture takes less than one
+MOST_SCANS = 100  # of a JPEG, which may go over its whole picture in each; encoders write about ten
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 
@@ -87,6 +89,8 @@ def _decode(data: bytes) -> Image.Image:
     width, height = image.size
     if width * height > MOST_PIXELS:
         raise _too_large(f"{width} x {height} pixels")
+    if image.format in {"JPEG", "MPO"} and scans(data, MOST_SCANS + 1) > MOST_SCANS:
+        raise Refusal(UNREADABLE)
     shrink = LONGEST_SIDE / max(width, height)
     image.draft(None, (math.ceil(width * shrink), math.ceil(height * shrink)))  # JPEG: 1/2, 1/4 or 1/8
     image.load()
@@ -100,6 +104,24 @@ def _decode(data: bytes) -> Image.Image:
     elif image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
+
+
+AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the next marker: no stuffed byte, restart or filling
+
+
+def scans(data: bytes, most: int) -> int:
+    """How often a JPEG's decoder goes over the picture, counted as far as `most` by the markers alone (ITU-T T.81,
+    annex B).
+
+    What a thumbnail, a second picture or a film behind the first one holds does not count.
+    """
+    found, at = 0, 2
+    while found < most and (marker := AFTER_SCAN.search(data, at)) and marker[0] != b"\xff\xd9":
+        at = marker.end()
+        if marker[0] == b"\xff\xda":
+            found += 1
+        at += int.from_bytes(data[at : at + 2], "big")  # the length of its segment
+    return found
 
 
 def _averageable(image: Image.Image, zero_is_white: bool) -> Image.Image:

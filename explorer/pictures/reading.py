@@ -7,6 +7,8 @@ import hashlib
 import re
 import sys
 import threading
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, TimeoutExpired, run
@@ -17,7 +19,8 @@ from explorer.errors import ExplorerError
 from explorer.pictures.decoding import LONGEST_SIDE, UNREADABLE, Refusal
 
 MOST_BYTES = 20 * 2**20
-MOST_WAIT = 20  # seconds for a picture: decoding.MOST_SECONDS, and some in which a busy server does other things
+MOST_TIME = 10  # seconds for a picture: decoding.MOST_SECONDS, and some in which a busy server does other things
+MOST_WAIT = 30  # seconds before its turn comes
 
 
 class PictureError(ExplorerError):
@@ -40,31 +43,51 @@ class Picture:
 
 # By its path, which holds in any working directory; -P, lest the modules beside it pass for installed ones
 DECODER = [sys.executable, "-P", str(Path(__file__).with_name("decoding.py"))]
-_TURNS = threading.BoundedSemaphore(2)  # decoders at once: the memory of ten visitors is that of two
+MOST_DECODERS = 2  # at once: the memory of ten visitors is that of two
+_changed = threading.Condition()
+_running: list[Hashable] = []  # whose pictures are being decoded
 
 
-def read_picture(data: bytes, name: str) -> Picture:
+@contextmanager
+def _turn(owner: Hashable) -> Iterator[None]:
+    """Waits until a decoder may start. Raises Refusal."""
+    with _changed:
+        if not _changed.wait_for(
+            lambda: len(_running) < MOST_DECODERS and (owner is None or owner not in _running), MOST_WAIT
+        ):
+            raise Refusal("has to wait too long, as the server is busy with other pictures: try again later")
+        _running.append(owner)
+    try:
+        yield
+    finally:
+        with _changed:
+            _running.remove(owner)
+            _changed.notify_all()
+
+
+def read_picture(data: bytes, name: str, owner: Hashable = None) -> Picture:
     """The first picture of a PNG, JPEG, WebP, BMP, TIFF or GIF file, as decoding.decode gives it.
 
-    Raises PictureError for what is none, or takes more than 300 MB (on Linux) or 15 seconds to decode.
+    One picture of an `owner` is decoded at a time, so that nobody's many keep those of others waiting. Raises
+    PictureError for what is none, or takes more than 300 MB (on Linux) or 4 seconds of a processor's time.
     """
     shown = short_name(name)
     try:
-        pixels = _decoded(data)
+        pixels = _decoded(data, owner)
     except Refusal as refusal:
         raise PictureError(f'"{shown}" {refusal}.') from None
     return Picture(shown, hashlib.sha256(data).hexdigest(), pixels)
 
 
-def _decoded(data: bytes) -> np.ndarray:
+def _decoded(data: bytes, owner: Hashable) -> np.ndarray:
     """Pixels (H, W, 3). Raises Refusal."""
     if not data:
         raise Refusal("is empty: choose another file")
     if len(data) > MOST_BYTES:
         raise Refusal(f"has {len(data) / 2**20:.1f} MB, more than {MOST_BYTES // 2**20} MB: save it as JPEG")
     try:
-        with _TURNS:
-            done = run(DECODER, input=data, stdout=PIPE, stderr=DEVNULL, timeout=MOST_WAIT)
+        with _turn(owner):
+            done = run(DECODER, input=data, stdout=PIPE, stderr=DEVNULL, timeout=MOST_TIME)
     except TimeoutExpired:
         raise Refusal(UNREADABLE) from None
     except OSError:
