@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -27,6 +28,14 @@ ADVICE = re.compile(r"(\w+)=.*?; (?:use (?:at least |at most )?(?:(\w+)=)?|leave
 def small(family: str, **fields: Any) -> Config:
     """The family's plainest example, with other fields."""
     return FAMILIES[family].examples[0].replace(**fields)
+
+
+def on_tiny_images(config: Config) -> Config:
+    """The same network on images as small as it allows."""
+    for size in (8, 16, 32):
+        with suppress(ConfigError):
+            return config.replace(input_size=size)
+    return config.replace(input_size=64)
 
 
 def advised(values: Mapping[str, Any], sentence: str) -> dict[str, Any]:
@@ -61,7 +70,7 @@ def most(knob: Knob, example: Config) -> float:
     """As far as a knob is drawn: beyond, networks would only take longer."""
     if knob.kind == "list":
         return float(max(getattr(example, knob.name)))
-    return min(knob.most, max(knob.least + 12, knob.usual if knob.usual <= 32 else 0))
+    return min(knob.most, max(getattr(example, knob.name), knob.least + 12, knob.usual if knob.usual <= 32 else 0))
 
 
 def applied(config: Config, knob: Knob) -> Config:

@@ -25,6 +25,14 @@ TOP_1 = {
     "densenet161": 77.138,
     "densenet169": 75.6,
     "densenet201": 76.896,
+    "vgg11": 69.02,
+    "vgg13": 69.928,
+    "vgg16": 71.592,
+    "vgg19": 72.376,
+    "vgg11_bn": 70.37,
+    "vgg13_bn": 71.586,
+    "vgg16_bn": 73.36,
+    "vgg19_bn": 74.218,
 }
 
 # Okabe and Ito, "Color Universal Design", 2008: colours that colour-blind people can tell apart
@@ -52,7 +60,8 @@ def test_errors_and_counts(name):
 def test_they_are_called_as_torchvision_calls_them(name):
     found = next(network for network in published_networks() if network.name == name)
     title, _, _ = get_model_builder(name).__doc__.strip().partition(" from")
-    assert found.title.lower() == title.removesuffix(" model").lower()  # it writes "Densenet"
+    # it writes "Densenet", and "VGG-19_BN" beside "VGG-16-BN"
+    assert found.title.lower() == title.removesuffix(" model").lower().replace("_", "-")
 
 
 def test_a_family_has_one_colour_of_the_palette():

@@ -9,13 +9,12 @@ import random
 import re
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 import torchvision
-from possible import EXAMPLES, most, possible, with_chance
+from possible import EXAMPLES, most, on_tiny_images, possible, with_chance
 from torch import nn
 
 from explorer.families import FAMILIES, PRESETS, TITLES, ConfigError, family_of, knobs, plan
@@ -106,19 +105,12 @@ def alone(folder, cases):
     return {name: wrong for name, wrong in found.items() if wrong}
 
 
-def tiny(config):
-    """The same network on images as small as it allows."""
-    for size in (8, 16, 32):
-        with suppress(ConfigError):
-            return config.replace(input_size=size)
-    return config.replace(input_size=64)
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_presets_alone(family, tmp_path):
     """The source is the published network's own; only the images are small."""
     names = FAMILIES[family].presets
-    assert alone(tmp_path, {name: (python_source(PRESETS[name]), plan(tiny(PRESETS[name]))) for name in names}) == {}
+    cases = {name: (python_source(PRESETS[name]), plan(on_tiny_images(PRESETS[name]))) for name in names}
+    assert alone(tmp_path, cases) == {}
 
 
 LONGEST = 4  # entries of lists: series of blocks become loops

@@ -93,6 +93,8 @@ def test_torchvision_facts_are_the_published_ones() -> None:
 def test_only_weights_of_networks_like_ours_are_offered() -> None:
     for name in ("cliquenet", "", "resnet50.evil", "fcn_resnet50", "quantized_resnet50"):
         assert torchvision_weights(name) == ()
+    # torchvision's second file for vgg16 has features alone, and a classifier that is not a number
+    assert [found.identity for found in torchvision_weights("vgg16")] == ["VGG16_Weights.IMAGENET1K_V1"]
     fresh = weights.fresh(0)
     assert weights.categories(fresh) == ()
     assert weights.preparation(fresh) is None

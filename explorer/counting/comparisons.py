@@ -47,7 +47,7 @@ def counterparts(config: Config) -> tuple[str, ...]:
         alike: dict[str, tuple[float, int]] = {}
         for name, preset in family.presets.items():
             fitted = fit(preset.config, config)
-            if fitted and fitted.form == config.form:
+            if fitted and preset.config.form == config.form:
                 with suppress(PlanError):
                     alike[name] = abs(plan(fitted).params / params - 1), abs(family.depth(fitted) - depth)
         if alike:

@@ -67,16 +67,8 @@ class CliqueNetConfig(Config, Stem):
         description="how many layers of each block the second pass recomputes, at most; -1: all of them",
     )
 
+    ALIGNED: ClassVar[tuple[str, ...]] = ("widths", "layers")
     MAIN: ClassVar[tuple[str, ...]] = ("widths", "layers", "attention", "bottleneck", "compression")
-
-    @classmethod
-    def settle(cls, data: dict[str, Any], changed: set[str]) -> dict[str, Any]:
-        """As many widths as layers: the other list is cut, or goes on with its last entry."""
-        for name, other in (("widths", "layers"), ("layers", "widths")):
-            if name in changed and other not in changed and isinstance(data[name], tuple):
-                count, values = len(data[name]), data[other]
-                data = data | {other: (values + values[-1:] * count)[:count]}
-        return data
 
     def unused(self) -> dict[str, str]:
         if self.block_feature == self.transit == "first":
@@ -86,21 +78,13 @@ class CliqueNetConfig(Config, Stem):
     @model_validator(mode="after")
     def _possible(self) -> "CliqueNetConfig":
         self.refuse_unused()
-        if len(self.widths) != len(self.layers):
-            raise ValueError(
-                f"widths={describe_list(self.widths)} is for {len(self.widths)} blocks and "
-                f"layers={describe_list(self.layers)} for {len(self.layers)}; give as many of the one as of the other"
-            )
+        self.refuse_unaligned("blocks")
         self.refuse_too_small(self.stem_halvings + len(self.layers) - 1, f"the stem and {len(self.layers)} blocks")
         return self
 
     def steps(self, layers: int) -> int:
         """How many of a block's layers the second pass recomputes, where it is run."""
         return layers if self.second_pass_steps < 0 else min(layers, self.second_pass_steps)
-
-
-def describe_list(values: tuple[int, ...]) -> str:
-    return "-".join(map(str, values))
 
 
 def write(net: Recorder, cfg: CliqueNetConfig) -> None:

@@ -2,6 +2,7 @@
 
 import typing
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from annotated_types import Ge, Le, MaxLen, MinLen, MultipleOf
@@ -133,6 +134,8 @@ class Config(Images):
 
     # fields that the form draws first; the rest go behind "More"
     MAIN: ClassVar[tuple[str, ...]] = ()
+    # lists with an entry for each stage
+    ALIGNED: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
@@ -159,7 +162,14 @@ class Config(Images):
 
     @classmethod
     def settle(cls, data: dict[str, Any], changed: set[str]) -> dict[str, Any]:
-        """Bring fields that must agree with the `changed` ones into agreement."""
+        """Bring fields that must agree with the `changed` ones into agreement: a list of `ALIGNED` is cut, or goes on
+        with its last entry.
+        """
+        for name in changed.intersection(cls.ALIGNED):
+            for other in set(cls.ALIGNED) - changed:
+                if isinstance(data[name], tuple):
+                    count, values = len(data[name]), data[other]
+                    data = data | {other: (values + values[-1:] * count)[:count]}
         return data
 
     def unused(self) -> dict[str, str]:
@@ -179,6 +189,16 @@ class Config(Images):
             default, value = type(self).model_fields[name].default, getattr(self, name)
             if value != default:
                 raise ValueError(f"{name}={value!r} does nothing here: {why}; leave it at {default!r}")
+
+    def refuse_unaligned(self, what: str) -> None:
+        """Lists with an entry for each stage, or whatever the family calls it, have as many of them."""
+        values = {name: getattr(self, name) for name in self.ALIGNED}
+        for (one, first), (other, second) in pairwise(values.items()):
+            if len(first) != len(second):
+                raise ValueError(
+                    f"{one}={describe(first)} is for {len(first)} {what} and {other}={describe(second)} for "
+                    f"{len(second)}; give as many of the one as of the other"
+                )
 
     def refuse_too_small(self, halvings: int, what: str) -> None:
         """Every stage must have a pixel: each halving needs a factor of two in the input."""

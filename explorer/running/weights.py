@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from math import isnan
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.error import HTTPError, URLError
@@ -136,8 +137,11 @@ def published_accuracy(weights: Weights) -> float | None:
 
 
 def _usable(entry: Any) -> bool:
-    """Detectors learn from other data, and quantised networks (with a `backend`) have other tensors."""
-    return _DATASET in entry.meta["_metrics"] and "backend" not in entry.meta
+    """Detectors learn from other data, quantised networks (with a `backend`) have other tensors, and some files are
+    of features alone: their classifier is not a number, and so is their accuracy.
+    """
+    metrics = entry.meta["_metrics"].get(_DATASET)
+    return metrics is not None and not isnan(metrics["acc@1"]) and "backend" not in entry.meta
 
 
 def _entry(weights: Weights) -> Any:
