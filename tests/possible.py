@@ -70,7 +70,8 @@ def most(knob: Knob, example: Config) -> float:
     """As far as a knob is drawn: beyond, networks would only take longer."""
     if knob.kind == "list":
         return float(max(getattr(example, knob.name)))
-    return min(knob.most, max(getattr(example, knob.name), knob.least + 12, knob.usual if knob.usual <= 32 else 0))
+    value: float = getattr(example, knob.name)
+    return min(knob.most, max(value, knob.least + 12, knob.usual if knob.usual <= 32 else 0))
 
 
 def applied(config: Config, knob: Knob) -> Config:
