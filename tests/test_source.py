@@ -41,11 +41,16 @@ def executed(source):
 
 
 def filled(state):
-    """A state dict with matrices and kernels of the size that He et al. draw, the same wherever it is made."""
+    """A state dict with matrices and kernels of the size that He et al. draw, the same wherever it is made.
+
+    The largest repeat themselves after a prime number of numbers, so that no two rows are alike.
+    """
     for i, value in enumerate(state.values()):
         if value.ndim > 1:
             bound = (6 / value[0].numel()) ** 0.5
-            value.uniform_(-bound, bound, generator=torch.Generator().manual_seed(i))
+            some = torch.empty(min(value.numel(), 1_000_003))
+            some.uniform_(-bound, bound, generator=torch.Generator().manual_seed(i))
+            value.copy_(some.repeat(-(-value.numel() // len(some)))[: value.numel()].view(value.shape))
     return state
 
 
@@ -120,7 +125,6 @@ def drawn(rng, family):
     """Any configuration of a family, but small. Raises ConfigError."""
     config, example, values = FAMILIES[family].config, FAMILIES[family].examples[0], {}
     for knob in knobs(config):
-        least, last = int(knob.least), int(most(knob, example))
         match knob.kind:
             case "choice":
                 values[knob.name] = rng.choice(knob.choices)
@@ -131,10 +135,12 @@ def drawn(rng, family):
             case "whole":
                 usual = getattr(example, knob.name)
                 # not much fewer channels than in the example: where few ReLUs are left, all may be dead
-                values[knob.name] = rng.choice([usual, rng.randint(max(least, usual // 2), last)])
+                numbers = range(max(int(knob.least), usual // 2), int(most(knob, example)) + 1)
+                values[knob.name] = rng.choice([usual, rng.choice(numbers)])
             case "list":
                 length = rng.randint(*knob.length)
-                steps = [rng.randint(least, max(last, LONGEST)) for _ in range(length)]
+                least, last = int(knob.least), max(LONGEST, int(most(knob, example)))
+                steps = [rng.randint(least, last) for _ in range(length)]
                 values[knob.name] = rng.choice([tuple(steps), (steps[0],) * length])
     return possible(config, values | {"input_size": rng.choice([33, 48, 64])})
 
