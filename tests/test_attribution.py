@@ -13,9 +13,8 @@ from captum.attr._utils import visualization
 from possible import EXAMPLES, small
 from torch import nn
 
-from explorer.analyses.attribution import attribute as attributing
 from explorer.analyses.attribution import checks
-from explorer.analyses.attribution.attribute import attribute, default_operation, on_pixels
+from explorer.analyses.attribution.attribute import attribute, default_operation, fitting, on_pixels
 from explorer.analyses.attribution.baselines import TITLES, baseline, superpixels
 from explorer.analyses.attribution.display import clipped
 from explorer.analyses.attribution.method import Settings
@@ -458,7 +457,7 @@ def test_memory_decides_the_batch(monkeypatch):
         return max(np.diff(sizes))
 
     assert batches("integrated_gradients") == STEPS
-    most, needed = attributing.fitting(plan_of(network), "cpu", "", gradients=True, most=2)
+    most, needed = fitting(plan_of(network), "cpu", "", gradients=True, most=2)
     assert most == 2
     monkeypatch.setenv("EXPLORER_MAX_MEMORY", str(needed))
     assert batches("integrated_gradients") == 2
@@ -584,11 +583,38 @@ def test_captums_warnings_of_hooks_are_not_heard(method):
         assert attribute(network, random_images(network), Class(1), method, settings_of(network)).map.any()
 
 
-def test_a_visitor_who_waits_can_stop():
+@pytest.mark.parametrize("slow", ["lime", "gradient_shap", "saliency", "deep_lift", "grad_cam"])
+def test_nobody_waits_for_another_visitor(slow):
+    """One stands still in the middle of a method; meanwhile another runs every method, and neither changes a map."""
     network = trained(small("resnet"))
-    with attributing._drawing, pytest.raises(Stopped):
-        attribute(network, random_images(network), Class(1), "lime", settings_of(network), stop)
-    assert attribute(network, random_images(network), Class(1), "lime", settings_of(network, samples=5)).map.any()
+    image = random_images(network)
+    alone = {name: _noisy_map(network, image, name) for name in METHODS}
+    reached, go_on, found = threading.Event(), threading.Event(), {}
+
+    def stand_still(done, total):
+        if done and not reached.is_set():
+            reached.set()
+            assert go_on.wait(60)
+
+    def visitor():
+        found[slow] = _noisy_map(network, image, slow, stand_still)
+        reached.set()
+
+    thread = threading.Thread(target=visitor)
+    thread.start()
+    assert reached.wait(60)
+    meanwhile = {name: _noisy_map(network, image, name) for name in METHODS}
+    go_on.set()
+    thread.join()
+    for name in METHODS:
+        np.testing.assert_array_equal(meanwhile[name], alone[name], err_msg=name)
+    np.testing.assert_array_equal(found[slow], alone[slow])
+
+
+def _noisy_map(network, image, method, progress=None):
+    noise = "smoothgrad" if METHODS[method].noise else ""
+    settings = settings_of(network, samples=12, noise=noise, noise_samples=4, batch=2)
+    return attribute(network, image, Class(1), method, settings, progress).map
 
 
 # --- baselines and superpixels

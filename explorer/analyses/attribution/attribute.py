@@ -1,15 +1,12 @@
 """One method, one image, one map: on a shared network, on which nothing is left.
 
-A method works on a `Score`, a private network on shared weights, so visitors need not wait for one another, except
-for two kinds: methods that set hooks take turns on a device, and methods that draw from the process-wide
-generators take turns in the process, and leave the generators as they were.
+A method works on a `Score`, a private network on shared weights, and draws from generators of its own, so no visitor
+waits for another.
 """
 
-import threading
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -20,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.fx import GraphModule
 
+from explorer.analyses.attribution.draws import own_draws
 from explorer.analyses.attribution.method import Call, Extent, Method, Part, Settings, window_of
 from explorer.analyses.attribution.methods import METHODS
 from explorer.analyses.attribution.score import AttributionError, Progress, Score, Target
@@ -59,8 +57,8 @@ def attribute(
 ) -> Attribution:
     """How much each part of an image (1, C, H, W), normalised, has to do with the target, by one of METHODS.
 
-    The network is only read. `progress(done, total)` is called before each forward pass, in images, and while
-    others are waited for; what it raises stops the method, and leaves nothing behind. Random methods depend on the
+    The network is only read. `progress(done, total)` is called before each forward pass, in images; what it
+    raises stops the method, and leaves nothing behind. Random methods depend on the
     seed, and on the batch where samples are drawn by the batch (noise, Gradient SHAP), but on nothing else.
 
     Raises AttributionError where the method cannot run on this network, KeyError for an unknown method, ValueError
@@ -87,12 +85,7 @@ def attribute(
         if settings.noise:
             parts = [_noisy(part, chosen, call) for part in parts]
             score.expected *= settings.noise_samples
-        with ExitStack() as turns:
-            if chosen.hooks:
-                turns.enter_context(_turn(_hooking.setdefault(device, threading.Lock()), score))
-            if chosen.draws or settings.noise:
-                turns.enter_context(_turn(_drawing, score))
-                turns.enter_context(_seeded(weight.device, settings.seed))
+        with own_draws(settings.seed) if chosen.draws or settings.noise else nullcontext():
             start = time.perf_counter()
             result, delta = within(device, score.plan, batch, needed, lambda: _run(parts, own, chosen.gradients))
             seconds = time.perf_counter() - start
@@ -165,42 +158,6 @@ def _shaped(result: Map, chosen: Method, plan: Plan, operation: str) -> Map:
         return result.reshape(plan[operation].shape)
     image: Map = result[0] if chosen.of == "pixels" else result[0, 0]
     return image
-
-
-# ---- turns ----
-
-_hooking: dict[str, threading.Lock] = {}  # device -> whose turn it is
-_drawing = threading.Lock()
-
-
-@contextmanager
-def _turn(lock: threading.Lock, score: Score) -> Iterator[None]:
-    while not lock.acquire(timeout=0.1):
-        if score.progress:
-            score.progress(0, score.expected)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Torch's and numpy's process-wide generators begin at `seed`, and go on afterwards as if nothing had been."""
-    cuda = [device.index or 0] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-        # not torch.manual_seed, which would seed other visitors' devices too
-        torch.default_generator.manual_seed(seed)
-        for index in cuda:
-            torch.cuda.default_generators[index].manual_seed(seed)
-        if device.type == "mps":
-            torch.mps.manual_seed(seed)
-        state = np.random.get_state()  # noqa: NPY002  Captum draws from it
-        np.random.seed(seed)  # noqa: NPY002
-        try:
-            yield
-        finally:
-            np.random.set_state(state)  # noqa: NPY002
 
 
 def _silence() -> None:

@@ -105,10 +105,9 @@ class Method:
 
     `reads` are the settings on which the map depends, and no others. `of` says what the values belong to.
     `complete`: the values sum to the score's change from baseline to image. `multiplied`: they are contributions
-    relative to the baseline; without it, rates of change. A method with `hooks` sets some on the network that it works
-    on; one with `draws` draws from the process-wide generators; one that `rescales` goes back by DeepLift's rules, for
-    which some modules are replaced. `copies` is how many times the memory of an image's pass it takes. With fewer
-    samples than `fewest_samples` it cannot decide.
+    relative to the baseline; without it, rates of change. A method with `draws` has chance in it; one that `rescales`
+    goes back by DeepLift's rules, for which some modules are replaced. `copies` is how many times the memory of an
+    image's pass it takes. With fewer samples than `fewest_samples` it cannot decide.
     """
 
     name: str
@@ -122,7 +121,6 @@ class Method:
     complete: bool = False
     multiplied: bool = False
     gradients: bool = True
-    hooks: bool = False
     draws: bool = False
     samples: int = 0
     rescales: bool = False

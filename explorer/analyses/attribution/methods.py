@@ -90,7 +90,6 @@ def gradient_shap(call: Call) -> list[Part]:
     passes=lambda of: 4,
     complete=True,
     multiplied=True,
-    hooks=True,
     rescales=True,
     copies=4,  # images and baselines, and a copy of what goes into and comes out of activations
 )
@@ -106,7 +105,6 @@ def deep_lift(call: Call) -> list[Part]:
     passes=lambda of: 4 * of.baselines,
     complete=True,
     multiplied=True,
-    hooks=True,
     rescales=True,
     copies=4,
 )
@@ -122,13 +120,13 @@ def deep_lift_shap(call: Call) -> list[Part]:
     ]
 
 
-@method("Guided Backpropagation", "Springenberg et al., 1412.6806", reads=("noise",), hooks=True)
+@method("Guided Backpropagation", "Springenberg et al., 1412.6806", reads=("noise",))
 def guided_backprop(call: Call) -> list[Part]:
     _only_relu(call.score.plan, "Guided backpropagation")
     return [Part(captum.GuidedBackprop(call.score), {})]
 
 
-@method("Deconvolution", "Zeiler & Fergus, 1311.2901", reads=("noise",), hooks=True)
+@method("Deconvolution", "Zeiler & Fergus, 1311.2901", reads=("noise",))
 def deconvolution(call: Call) -> list[Part]:
     _only_relu(call.score.plan, "Deconvolution")
     return [Part(captum.Deconvolution(call.score), {})]
@@ -145,12 +143,12 @@ def _only_relu(plan: Plan, title: str) -> None:
 # ---- by way of one operation ----
 
 
-@method("Grad-CAM", "Selvaraju et al., 1610.02391", reads=("operation", "relu"), of="positions", hooks=True)
+@method("Grad-CAM", "Selvaraju et al., 1610.02391", reads=("operation", "relu"), of="positions")
 def grad_cam(call: Call) -> list[Part]:
     return [Part(captum.LayerGradCam(call.score, call.layer), {"relu_attributions": call.settings.relu})]
 
 
-@method("Guided Grad-CAM", "Selvaraju et al., 1610.02391", reads=("operation",), passes=lambda of: 2, hooks=True)
+@method("Guided Grad-CAM", "Selvaraju et al., 1610.02391", reads=("operation",), passes=lambda of: 2)
 def guided_grad_cam(call: Call) -> list[Part]:
     _only_relu(call.score.plan, "Guided Grad-CAM")
     # enlarged bilinearly, as in section 3.2 of the paper
@@ -171,7 +169,6 @@ def _at_once(batch: int) -> int:
     of="channels",
     complete=True,
     multiplied=True,
-    hooks=True,
 )
 def layer_conductance(call: Call) -> list[Part]:
     arguments = call.path | {"internal_batch_size": _at_once(call.batch), "return_convergence_delta": True}
@@ -184,7 +181,6 @@ def layer_conductance(call: Call) -> list[Part]:
     reads=("baseline", "operation", "steps"),
     passes=lambda of: of.steps,
     of="channels",
-    hooks=True,
 )
 def internal_influence(call: Call) -> list[Part]:
     arguments = call.path | {"internal_batch_size": _at_once(call.batch)}
