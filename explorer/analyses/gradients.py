@@ -5,7 +5,6 @@ Gradients are those of the cross entropy, averaged over the batch; norms are L2 
 so that what float32 can hold is never lost in its square. Everything runs on networks of the caller's own.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.nn import functional as F
 
+from explorer.analyses import sums
 from explorer.counting.memory import BYTES, training_bytes
 from explorer.errors import ExplorerError
 from explorer.plan import Plan
@@ -125,10 +125,8 @@ def flow(
     if not runs:
         raise GradientError("There is nothing to run: give at least one seed.")
     outputs, weights, losses = (np.stack(parts) for parts in zip(*runs, strict=True))
-    activation, nonzero, mean, norm, dead = np.moveaxis(outputs, 2, 0)
-    sizes = len(batch.labels) * np.array([plan[name].size for name in names])
+    activation, nonzero, mean, deviation, dead = np.moveaxis(outputs, 2, 0)
     with np.errstate(all="ignore"):
-        deviation = np.sqrt(np.maximum(norm**2 / sizes - mean**2, 0))
         relative = weights[..., 0] / weights[..., 1]
     weighted = tuple(_weights(network))
     return Flow(
@@ -144,12 +142,14 @@ def _flow(network: GraphModule, batch: Batch, names: Sequence[str]) -> tuple[Tab
     nothing = loss.new_full((), torch.nan)
 
     def measure(gradient: Tensor, name: str, weighted: bool) -> None:
-        inside[name] = _norm(gradient), _nonzero(gradient) if weighted else nothing
+        inside[name] = sums.norm(gradient), _nonzero(gradient) if weighted else nothing
 
     for name, output in kept.items():
         op = plan_of(network)[name]
         with torch.no_grad():
-            outside[name] = _mean(output), _norm(output), _dead(output) if KINDS[op.kind].sparse(op) else nothing
+            mean = sums.mean(output)
+            dead = _dead(output) if KINDS[op.kind].sparse(op) else nothing
+            outside[name] = mean, sums.deviation(output, mean), dead
         if output.requires_grad:
             _on_gradient(output, partial(measure, name=name, weighted=KINDS[op.kind].weighted))
     del kept, logits, output  # what autograd does not need is freed on the way back
@@ -159,13 +159,13 @@ def _flow(network: GraphModule, batch: Batch, names: Sequence[str]) -> tuple[Tab
     none = nothing, nothing
     outputs = _numbers([number for name in names for number in (*inside.get(name, none), *outside[name])])
     with torch.no_grad():
-        norms = _numbers([_norm(tensor) for pair in zip(gradients, weights, strict=True) for tensor in pair])
+        norms = _numbers([sums.norm(tensor) for pair in zip(gradients, weights, strict=True) for tensor in pair])
     return outputs.reshape(-1, 5), norms.reshape(-1, 2), _numbers([loss.detach()])[0]
 
 
 def _numbers(tensors: Sequence[Tensor]) -> Table:
     """All in one go, since each would wait for the device."""
-    wide = _wide(tensors[0])
+    wide = sums.wide(tensors[0])
     numbers: Table = torch.stack([tensor.to(wide) for tensor in tensors]).cpu().double().numpy()
     return numbers
 
@@ -180,33 +180,9 @@ def _weights(network: GraphModule) -> dict[str, Tensor]:
     return {name: network.get_parameter(f"{kernel}.weight") for name, kernel in owners.items()}
 
 
-def _wide(tensor: Tensor) -> torch.dtype:
-    return torch.float32 if tensor.device.type == "mps" else torch.float64  # Apple's GPU has no float64
-
-
-SAFE = 1e-15, 1e15  # squares of numbers between these are far from float32's ends
-
-
-def _norm(tensor: Tensor) -> Tensor:
-    if tensor.device.type == "cpu":
-        # a quarter of the time, and looking at the result waits for nothing on a CPU
-        norm: Tensor = torch.linalg.vector_norm(tensor)
-        if SAFE[0] < norm.item() < SAFE[1]:
-            return norm
-    wide: Tensor = torch.linalg.vector_norm(tensor, dtype=_wide(tensor))
-    return wide
-
-
-def _mean(tensor: Tensor) -> Tensor:
-    mean = tensor.mean()
-    if tensor.device.type != "cpu" or math.isfinite(mean.item()):
-        return mean
-    return tensor.mean(dtype=_wide(tensor))
-
-
 def _nonzero(tensor: Tensor) -> Tensor:
     """Their share. (torch.count_nonzero takes six times as long.)"""
-    return tensor.sign().abs_().mean()
+    return sums.mean(tensor.sign().abs_())
 
 
 def _dead(output: Tensor) -> Tensor:
@@ -242,10 +218,10 @@ def routes(network: GraphModule, batch: Batch) -> Routes:
     parts: dict[Edge, tuple[Tensor, Tensor]] = {}
 
     def arrived(gradient: Tensor, source: str) -> None:
-        found[source] = whole = _norm(gradient)
-        flat = gradient.reshape(-1).to(_wide(gradient))
+        found[source] = whole = sums.norm(gradient)
+        flat = gradient.reshape(-1).to(sums.wide(gradient))
         for edge, part in waiting.pop(source).items():
-            parts[edge] = _norm(part), flat.dot(part.reshape(-1).to(flat.dtype)) / whole
+            parts[edge] = sums.norm(part), flat.dot(part.reshape(-1).to(flat.dtype)) / whole
 
     def passed(gradient: Tensor, edge: Edge) -> None:
         waiting[edge[0]][edge] = gradient
@@ -353,7 +329,7 @@ def reuse(network: GraphModule) -> tuple[Matrix, ...]:
         if channels is None:
             continue
         kernel = network.get_parameter(f"{owner(reader)}.weight").detach()
-        weights[source, consumer] = float(kernel[:, channels].abs().mean(dtype=_wide(kernel)))
+        weights[source, consumer] = float(kernel[:, channels].abs().mean(dtype=sums.wide(kernel)))
     return _matrices(plan, weights)
 
 
