@@ -17,7 +17,6 @@ from explorer.plots import mosaic
 
 LAYER = OneOf("layer", "")
 
-
 config, plan = session.config(), session.current_plan()
 family, ends = family_of(config), stage_ends(plan)
 

@@ -9,10 +9,10 @@ from explorer.families import PRESETS, TITLES
 
 def choose_contenders(most: int = contenders.MOST) -> tuple[str, ...]:
     """A control for the keys of the networks, and the first `most` of them."""
-    config, here = session.config(), session.against()
+    config, chosen = session.config(), session.against()
     siblings, near = contenders.siblings(config), contenders.counterparts(config)
     options = [*siblings, *near, *(name for name in PRESETS if name not in near)]
-    session.show("against.box", list(here))
+    session.show("against.box", list(chosen))
     st.multiselect(
         "Compare with",
         options,
@@ -23,4 +23,4 @@ def choose_contenders(most: int = contenders.MOST) -> tuple[str, ...]:
         help="First this network with one choice made otherwise, then other families' networks of about the same "
         "parameters or depth, then all published ones. All get the same images and classes.",
     )
-    return here[:most]
+    return chosen[:most]
