@@ -57,7 +57,7 @@ class VGGConfig(Config):
         4096,
         ge=0,
         le=8192,
-        title="Hidden layers",
+        title="Classifier width",
         description="width of the classifier's two hidden layers; 0: none, the classifier reads the features itself",
         json_schema_extra={"usual": 4096, "step": 64},
     )
