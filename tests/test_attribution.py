@@ -22,7 +22,7 @@ from explorer.analyses.attribution.methods import METHODS
 from explorer.analyses.attribution.score import AttributionError, Channel, Class, Score
 from explorer.analyses.attribution.surrogate import Surrogate
 from explorer.counting.budget import BudgetError
-from explorer.families import FAMILIES, plan
+from explorer.families import FAMILIES, PRESETS, plan
 from explorer.pictures.images import standard_preparation
 from explorer.plan import Recorder
 from explorer.running.network import build, plan_of, run
@@ -236,6 +236,16 @@ def test_the_difference_of_two_classes_is_explained_by_the_difference_of_their_m
         attribute(network, image, target, method, settings).map for target in (Class(1), Class(4), Class(1, 4))
     )
     np.testing.assert_allclose(both, one - other, rtol=1e-4, atol=1e-6 * np.abs(both).max())
+
+
+def test_a_layer_of_one_position_repeated_is_not_looked_at():
+    """VGG at 32x32: its five pools leave 1x1, which is pooled to 7x7; the last map with positions is 2x2."""
+    vgg = PRESETS["vgg11"]
+    assert default_operation(plan(vgg)) == "avgpool"
+    small = plan(vgg.replace(input_size=32))
+    assert small["avgpool"].shape == (512, 7, 7)
+    assert default_operation(small) == "features.19"
+    assert small["features.19"].shape == (512, 2, 2)
 
 
 @pytest.mark.parametrize("method", ["gradient", "integrated_gradients", "deep_lift", "guided_backprop"])

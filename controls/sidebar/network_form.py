@@ -39,7 +39,7 @@ def network_form() -> None:
         on_change=_choose_family,
         help=f"What joins the layers: {', '.join(some)}, or {last}.",
         width="stretch",
-        wrap=False,
+        wrap=True,
     )
     session.show("preset", session.choice().origin)
     st.selectbox(

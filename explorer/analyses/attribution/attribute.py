@@ -97,8 +97,13 @@ def attribute(
 
 
 def default_operation(plan: Plan) -> str:
-    """The last operation before the final one whose output has height and width; "" where there is none."""
-    return next((op.name for op in reversed(plan.ops[1:-1]) if min(op.shape[1:]) > 1), "")
+    """The last operation before the final one whose output has height and width; "" where there is none.
+
+    Not one that repeats what was a single position, as a pool to 7x7 does of a 1x1 map: there all positions are equal.
+    """
+    side = plan.ops[0].shape[1]
+    sized = (op for op in reversed(plan.ops[1:-1]) if min(op.shape[1:]) > 1)
+    return next((op.name for op in sized if op.shape[1] * op.stride < 2 * side), "")
 
 
 def with_positions(plan: Plan) -> tuple[str, ...]:
