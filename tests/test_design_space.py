@@ -390,6 +390,18 @@ def test_what_was_found_is_about_a_network_until_another_knob_or_the_family_chan
     assert not result.is_about(SMALL)
 
 
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [
+        ("resnet20_cifar", (1_000_000, 300_000_000)),  # 0.27 M parameters, 41 M MACs
+        ("resnet50", (25_000_000, 4_000_000_000)),  # 26 M, 4.1 G
+        ("densenet40_12_cifar", (1_000_000, 300_000_000)),  # 1.1 M, 0.3 G
+    ],
+)
+def test_limits_to_search_under(name, limits):
+    assert design_space.usual_limits(plan(PRESETS[name])) == limits
+
+
 def test_a_limit_may_be_reached_and_not_passed():
     here = plan(SMALL)
     best = search(SMALL, ["blocks"], here.params, here.macs, seconds=60).found[0]

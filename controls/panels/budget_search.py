@@ -8,13 +8,15 @@ from explorer.counting import design_space
 from explorer.counting.design_space import Search
 from explorer.families import Config, describe, knobs, plan
 
+MILLION = 1e6  # the fields' unit
+
 
 @panel
 def budget_search(config: Config) -> None:
     """Knobs and limits to choose, and what the last search found while it is about this network."""
     titles = {knob.name: knob.title for knob in knobs(type(config))}
     main = [name for name in titles if name in config.MAIN and name not in config.unused()]
-    counted = plan(config)
+    usual_params, usual_macs = design_space.usual_limits(plan(config))
     box = st.columns([3, 2, 2], vertical_alignment="bottom")
     names = box[0].multiselect(
         "Knobs to turn",
@@ -24,13 +26,11 @@ def budget_search(config: Config) -> None:
         key=f"search.knobs.{config.family}",
         help="Lists are turned as a whole: in their present proportions, and all entries alike.",
     )
-    params = box[1].number_input(
-        "At most, M params", 0.001, 10_000.0, 1.0 if counted.params < 5e6 else 25.0, key="search.params"
-    )
-    macs = box[2].number_input("At most, M MACs", 0.1, 1e6, 300.0 if counted.macs < 1e9 else 4000.0, key="search.macs")
+    params = box[1].number_input("At most, M params", 0.001, 10_000.0, usual_params / MILLION, key="search.params")
+    macs = box[2].number_input("At most, M MACs", 0.1, 1e6, usual_macs / MILLION, key="search.macs")
     if names and st.button("Search", type="primary", icon=":material/search:"):
         with st.spinner("Counting networks ...", show_time=True):
-            found = design_space.search(config, names, round(params * 1e6), round(macs * 1e6))
+            found = design_space.search(config, names, round(params * MILLION), round(macs * MILLION))
         session.remember_search(found)
     last = session.visitor().search
     if last and last.is_about(config):

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import streamlit as st
 
 from controls import session
-from controls.choices import OneOf, Switch
+from controls.choices import OneOf, Place, Switch
 from controls.clicks import clickable
 from controls.panel import panel
 from explorer import drawing
@@ -50,7 +50,7 @@ def network_drawing(config: Config, origin: str, selected: str | None) -> None:
         _draw(preset, config, opened, colouring, None, form, "drawing.origin")
 
 
-def _choose_opened(at: st.delta_generator.DeltaGenerator, config: Config) -> frozenset[str]:
+def _choose_opened(at: Place, config: Config) -> frozenset[str]:
     """What the level opens, or what clicks have opened."""
     clicked = session.visitor().opened
     opening = OPEN.segments(

@@ -198,6 +198,15 @@ class Search(NamedTuple):
         return config in [one.config for one in self.found] or config.changes(self.config).keys() <= set(self.names)
 
 
+def usual_limits(plan: Plan) -> tuple[int, int]:
+    """Parameters and MACs to search under: a small network's for CIFAR, or ResNet-50's, whichever this one is nearer
+    to."""
+    return (
+        1_000_000 if plan.params < 5_000_000 else 25_000_000,
+        300_000_000 if plan.macs < 1_000_000_000 else 4_000_000_000,
+    )
+
+
 MOST_SECONDS = 1.5
 MOST_VALUES = 24  # of one knob
 
