@@ -593,6 +593,20 @@ def test_captums_warnings_of_hooks_are_not_heard(method):
         assert attribute(network, random_images(network), Class(1), method, settings_of(network)).map.any()
 
 
+@pytest.mark.filterwarnings("ignore:Setting forward, backward hooks")
+@pytest.mark.parametrize(("name", "missed"), [("resnet18", 0.77), ("resnet50", 0.55), ("densenet121", 0.45)])
+def test_deep_lift_over_max_pools_departs_from_captums_by_what_is_said(name, missed):
+    network = build(plan(PRESETS[name].replace(input_size=64))).double()
+    image = torch.randn(1, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    baseline = torch.zeros_like(image)
+    change = (network(image) - network(baseline))[0, 2].item()
+    for ours, expected in ((False, missed), (True, 0)):
+        score = Score(network, Class(2), for_deep_lift=ours)
+        _, delta = captum.DeepLift(score).attribute(image, baseline, return_convergence_delta=True)
+        assert abs(delta.item() / change) == pytest.approx(expected, abs=0.005)
+    assert f"{missed:.0%}".replace("%", " %") in METHODS["deep_lift"].departs
+
+
 @pytest.mark.parametrize("slow", ["lime", "gradient_shap", "saliency", "deep_lift", "grad_cam"])
 def test_nobody_waits_for_another_visitor(slow):
     """One stands still in the middle of a method; meanwhile another runs every method, and neither changes a map."""

@@ -80,7 +80,7 @@ def choose_methods() -> tuple[str, ...]:
         "Methods",
         title=lambda name: METHODS[name].title,
         placeholder="Choose one to six",
-        help="All are Captum's implementations, side by side.",
+        help="Captum's implementations, side by side. Where one departs from Captum's, its question mark says how.",
     )
 
 

@@ -113,7 +113,9 @@ def side_by_side(rows: Sequence[Explanations], options: Options, view: View) -> 
         for start in range(0, len(cells), IN_A_ROW):
             for column, (method, outcome) in zip(st.columns(IN_A_ROW), cells[start : start + IN_A_ROW], strict=False):
                 with column:
-                    st.markdown(f"**{METHODS[method].title}**", help=METHODS[method].paper)
+                    chosen = METHODS[method]
+                    about = f"{chosen.paper}. {chosen.departs}" if chosen.departs else chosen.paper
+                    st.markdown(f"**{chosen.title}**", help=about)
                     if outcome.done:
                         one_map(row, method, options, view, reach)
                     else:

@@ -1,7 +1,6 @@
 """Is the map telling the truth? Infidelity and sensitivity, deletion and insertion, and the randomisation check."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import streamlit as st
 
@@ -10,7 +9,6 @@ from controls.choices import OneOf
 from controls.panel import panel
 from controls.services import attributions
 from controls.services.subject import Subject
-from controls.work import Task
 from explorer.analyses.attribution.attribute import Attribution
 from explorer.analyses.attribution.checks import Curve, Randomised
 from explorer.analyses.attribution.methods import METHODS
@@ -33,20 +31,25 @@ def truth(subject: Subject, target: Target, options: Options, maps: Mapping[str,
         st.caption("Compute a map of the image's pixels first.")
         return
     method = CHECKED.segments(st, "Map", list(maps), next(iter(maps)), lambda name: METHODS[name].title)
-    tasks: tuple[Task[Any], ...] = attributions.truth(subject, target, method, options, maps[method])
+    tasks = attributions.truth(subject, target, method, options, maps[method])
     outcomes = work.results("Check it", tasks, asks=True)
     for outcome in outcomes:
         outcome.say()
     if not all(outcome.done for outcome in outcomes):
         return
-    deleted, inserted, infidelity, sensitivity, randomised = (outcome.value for outcome in outcomes)
+    deleted, inserted, infidelity, sensitivity, *randomised = (outcome.value for outcome in outcomes)
     left, right = st.columns(2, gap="medium")
     with left:
         curves(deleted, inserted, "probability" if isinstance(target, Class) and target.minus is None else "score")
         numbers(infidelity, sensitivity)
     with right:
-        randomisation(randomised, subject.weights.trained)
-    stages(subject, maps[method], randomised)
+        st.markdown("**Randomisation**")
+        if not randomised:
+            st.info("Nothing was learned, so nothing can be unlearned: load trained weights.", icon=":material/casino:")
+    for found in randomised:
+        with right:
+            randomisation(found)
+        stages(subject, maps[method], found)
 
 
 def curves(deleted: Curve, inserted: Curve, y_title: str) -> None:
@@ -73,15 +76,12 @@ def numbers(infidelity: float, sensitivity: float) -> None:
     )
 
 
-def randomisation(found: Sequence[Randomised], trained: bool) -> None:
-    st.markdown("**Randomisation**")
+def randomisation(found: Sequence[Randomised]) -> None:
     st.caption(
         "From the classifier down, stage by stage, weights are replaced by fresh ones. A map that stays the same "
         "shows the image and not what was learned (Adebayo et al., 1810.03292)."
     )
     st.plotly_chart(plots.randomisation(found), key="attribution.randomisation", config=BARE)
-    if not trained:
-        st.caption(":material/casino: These weights were never trained: there is nothing to unlearn.")
 
 
 def stages(subject: Subject, original: Attribution, found: Sequence[Randomised]) -> None:

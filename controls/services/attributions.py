@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 from torch import Tensor
 
@@ -59,29 +59,26 @@ class Explained:
     attribution: Attribution = field(compare=False, repr=False)
 
 
-class Truth(NamedTuple):
-    """The tasks of all checks of one map."""
+def truth(
+    subject: Subject, target: Target, method: str, options: Options, attribution: Attribution
+) -> tuple[Task[Any], ...]:
+    """The checks of one map: deletion, insertion, infidelity, sensitivity, and of trained weights randomisation.
 
-    deletion: Task[Curve]
-    insertion: Task[Curve]
-    infidelity: Task[float]
-    sensitivity: Task[float]
-    randomisation: Task[list[Randomised]]
-
-
-def truth(subject: Subject, target: Target, method: str, options: Options, attribution: Attribution) -> Truth:
-    """`options.baseline` is what pixels give way to, also where the method compares with nothing."""
+    `options.baseline` is what pixels give way to, also where the method compares with nothing.
+    """
     network, chosen = plan(subject.config), METHODS[method]
     asked = Explained(subject, target, method, request.read_by(chosen, options), attribution)
     one, forward = request.macs(network, chosen, options), float(network.macs)
     stages = len({op.stage for op in network.ops if op.params})
-    return Truth(
+    checked: tuple[Task[Any], ...] = (
         Task("Deletion", STEPS * forward, partial(_deletion, asked, options.baseline)),
         Task("Insertion", STEPS * forward, partial(_insertion, asked)),
         Task("Infidelity", NOISES * forward, partial(_infidelity, asked, options.baseline)),
         Task("Maximum sensitivity", (MOVES + 1) * one, partial(_sensitivity, asked)),
-        Task("Randomisation", (stages + 1) * one, partial(_randomisation, asked)),
     )
+    if not subject.weights.trained:  # fresh weights in the place of fresh ones
+        return checked
+    return *checked, Task("Randomisation", (stages + 1) * one, partial(_randomisation, asked))
 
 
 def _deletion(asked: Explained, baseline: Compared, progress: Progress) -> Curve:
