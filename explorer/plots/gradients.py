@@ -43,6 +43,8 @@ def along_the_network(
             _mark(figure, line, i, line.values == 0, low, "triangle-down", "exactly zero")
     if log:
         _use_log_axis(figure, low, high)
+    else:
+        figure.update_yaxes(rangemode="tozero")  # a share of nothing is drawn at the bottom
     if lines and selected in lines[0].names:
         x = lines[0].x[lines[0].names.index(selected)]
         figure.add_vline(x, line=GUIDE, annotation_text=selected, annotation_opacity=0.8)
