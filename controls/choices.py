@@ -126,11 +126,14 @@ class OneOf(Generic[T]):
         key, value = key_of(self.name), self.value(options, default)
 
         def chosen() -> None:
-            # a default that was given for this network alone says something in the link
+            # a default that was given for this network alone is kept in the link
             _keep(self.name, _text(session.entered(key)), _text(self.default) if default is None else "")
 
-        session.show(key, value)
-        widget(label, options, key=key, format_func=title, on_change=chosen, **style)
+        # to Streamlit None is no option but the lack of a choice
+        given: list[T | str] = ["" if option is None else option for option in options]
+        titles = dict(zip(given, map(title, options), strict=True))
+        session.show(key, "" if value is None else value)
+        widget(label, given, key=key, format_func=titles.__getitem__, on_change=chosen, **style)
         return value
 
 

@@ -28,12 +28,12 @@ with left:
 _, used = built.current()
 subject = Subject(config, used, picture, device)
 names = weights.class_names(used, config.classes)
-answers = activations.answers(forwards.logits(subject))
 with middle:
     size = f"{config.input_size}×{config.input_size}"
     seen = mosaic.data_url(subject.seen)
     st.image(seen, caption=f"What the network gets, {size}", width="stretch")
 with right:
+    answers = activations.answers(forwards.logits(subject))
     table(answers, names)
     st.caption(f"Weights: {used.label}")
 if not used.trained:
