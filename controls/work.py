@@ -101,9 +101,14 @@ def results(label: str, tasks: Sequence[Task[T]], asks: bool = False) -> list[Ou
     for key in found:
         known.results.move_to_end(key)
     missing = {task.key: task for task in tasks if task.key not in found}
-    # one place, so that the bar takes that of the button
-    if missing and _may_start(place := st.empty(), label, missing, asks):
-        found |= _carry_out(place, label, missing)
+    if missing:
+        # one place for both: the bar takes that of the button, which else would stay beside it until the run's end
+        with (place := st.empty()).container(horizontal=True, vertical_alignment="center"):
+            start = _may_start(label, missing, asks)
+            if start:
+                found |= _carry_out(label, missing)
+        if start:
+            place.empty()
     return [cast(Outcome[T], found.get(task.key, Outcome())) for task in tasks]
 
 
@@ -116,8 +121,8 @@ def _speed(device: str) -> float:
     return _speeds.get(device) or devices.macs_per_second(device)
 
 
-def _may_start(place: DeltaGenerator, label: str, missing: dict[Hashable, Task[T]], asks: bool) -> bool:
-    """Whether to start at once; else a button, and whether it was clicked."""
+def _may_start(label: str, missing: dict[Hashable, Task[T]], asks: bool) -> bool:
+    """Whether to start now; if not, there is a button."""
     known, keys = session.visitor(), frozenset(missing)
     # what was agreed to goes on where a control interrupted it, and so does what was refused for lack of memory
     unasked = keys - known.agreed.get(label, frozenset())
@@ -125,11 +130,15 @@ def _may_start(place: DeltaGenerator, label: str, missing: dict[Hashable, Task[T
     if not (known.stopped.get(label, frozenset()) & keys) and not (unasked and (asks or seconds > MOST_UNASKED)):
         return True
     seconds = estimate(sum(task.macs for task in missing.values()))
-    if not place.button(f"{label} ({duration(seconds)})", key=f"work.{label}", icon=":material/play_arrow:"):
-        return False
-    known.agreed[label] = keys
-    known.stopped.pop(label, None)
-    return True
+    # by a callback, so that the run in which the work is done draws no button
+    text, icon = f"{label} ({duration(seconds)})", ":material/play_arrow:"
+    st.button(text, key=f"work.{label}", icon=icon, on_click=_agree, args=(label, keys))
+    return False
+
+
+def _agree(label: str, keys: frozenset[Hashable]) -> None:
+    session.visitor().agreed[label] = keys
+    session.visitor().stopped.pop(label, None)
 
 
 def _stop(label: str, keys: frozenset[Hashable]) -> None:
@@ -137,15 +146,14 @@ def _stop(label: str, keys: frozenset[Hashable]) -> None:
     session.visitor().agreed.pop(label, None)
 
 
-def _carry_out(place: DeltaGenerator, label: str, missing: dict[Hashable, Task[T]]) -> dict[Hashable, Outcome[T]]:
+def _carry_out(label: str, missing: dict[Hashable, Task[T]]) -> dict[Hashable, Outcome[T]]:
     """Runs tasks with a bar and a Stop button. A click on that, or on any control, ends it at the next progress."""
     found: dict[Hashable, Outcome[T]] = {}
     total, before = sum(task.macs for task in missing.values()) or 1.0, 0.0
-    with place.container(horizontal=True, vertical_alignment="center"):
-        bar = st.progress(0.0, f"{label} ...")
-        st.button(
-            "Stop", key=f"work.{label}.stop", icon=":material/stop:", on_click=_stop, args=(label, frozenset(missing))
-        )
+    bar = st.progress(0.0, f"{label} ...")
+    st.button(
+        "Stop", key=f"work.{label}.stop", icon=":material/stop:", on_click=_stop, args=(label, frozenset(missing))
+    )
     for key, task in missing.items():
         try:
             found[key] = Outcome((_timed(task, partial(_show, bar, task, before / total, task.macs / total)),))
@@ -156,7 +164,6 @@ def _carry_out(place: DeltaGenerator, label: str, missing: dict[Hashable, Task[T
             found[key] = Outcome(refusal=str(error))
         _remember(key, found[key])
         before += task.macs
-    place.empty()
     return found
 
 
