@@ -102,7 +102,6 @@ def results(label: str, tasks: Sequence[Task[T]], asks: bool = False) -> list[Ou
         known.results.move_to_end(key)
     missing = {task.key: task for task in tasks if task.key not in found}
     if missing:
-        # one place for both: the bar takes that of the button, which else would stay beside it until the run's end
         with (place := st.empty()).container(horizontal=True, vertical_alignment="center"):
             start = _may_start(label, missing, asks)
             if start:
@@ -122,18 +121,20 @@ def _speed(device: str) -> float:
 
 
 def _may_start(label: str, missing: dict[Hashable, Task[T]], asks: bool) -> bool:
-    """Whether to start now; if not, there is a button."""
+    """Whether to start now; a button, where it takes a click."""
     known, keys = session.visitor(), frozenset(missing)
+    agreed, stopped = known.agreed.get(label, frozenset()), known.stopped.get(label, frozenset())
     # what was agreed to goes on where a control interrupted it, and so does what was refused for lack of memory
-    unasked = keys - known.agreed.get(label, frozenset())
+    unasked = keys - agreed
     seconds = estimate(sum(missing[key].macs for key in unasked))
-    if not (known.stopped.get(label, frozenset()) & keys) and not (unasked and (asks or seconds > MOST_UNASKED)):
-        return True
-    seconds = estimate(sum(task.macs for task in missing.values()))
-    # by a callback, so that the run in which the work is done draws no button
-    text, icon = f"{label} ({duration(seconds)})", ":material/play_arrow:"
-    st.button(text, key=f"work.{label}", icon=icon, on_click=_agree, args=(label, keys))
-    return False
+    start = not stopped & keys and not (unasked and (asks or seconds > MOST_UNASKED))
+    if not start or keys & agreed:
+        # Disabled, it stays while the work goes on. A browser keeps a button that has the focus until the mouse is
+        # pressed elsewhere; Stop would move away under that press, and would not be clicked.
+        seconds = estimate(sum(task.macs for task in missing.values()))
+        text, icon = f"{label} ({duration(seconds)})", ":material/play_arrow:"
+        st.button(text, key=f"work.{label}", icon=icon, disabled=start, on_click=_agree, args=(label, keys))
+    return start
 
 
 def _agree(label: str, keys: frozenset[Hashable]) -> None:
