@@ -19,7 +19,7 @@ from explorer.counting import comparisons as contenders
 from explorer.counting.design_space import Search
 from explorer.families import FAMILIES, Config, ConfigError, knobs, plan
 from explorer.links import Choice
-from explorer.pictures.images import Picture
+from explorer.pictures.reading import Picture
 from explorer.plan import Plan
 from explorer.running import devices, weights
 from explorer.running.weights import Weights

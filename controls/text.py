@@ -2,10 +2,6 @@
 
 import re
 
-from explorer.wording import duration, number, shape, size
-
-__all__ = ["duration", "number", "plain", "shape", "size"]
-
 MARKUP = re.compile(r"([!-/:-@\[-`{-~])")
 
 

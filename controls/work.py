@@ -29,10 +29,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from controls import session
 from controls.panel import say_refusal
-from controls.text import duration, plain
+from controls.text import plain
 from explorer.counting.budget import BudgetError
 from explorer.errors import ExplorerError
 from explorer.running import devices
+from explorer.wording import duration
 
 MOST_UNASKED = 4.0  # seconds that are spent without a click
 MOST_REMEMBERED = 96  # results of one visitor; a map of 224x224 pixels is 0.6 MB

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from controls.choices import OneOf
 from controls.panel import panel
-from controls.text import number, shape
 from explorer.analyses import activations
 from explorer.analyses.activations import Maps, Order
 from explorer.plots import charts, mosaic
 from explorer.plots.colours import paint
+from explorer.wording import number, shape
 
 SORT: OneOf[Order] = OneOf("sort", "index", ("index", "mean", "variance", "maximum"))
 SCALE = OneOf("scale", "layer", ("layer", "channel"))

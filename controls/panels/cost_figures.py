@@ -5,9 +5,9 @@ from typing import NamedTuple
 import streamlit as st
 
 from controls.panel import panel
-from controls.text import number, size
 from explorer.counting import costs
 from explorer.families import Config, chosen_depth, family_of, plan
+from explorer.wording import number, size
 
 
 class Figure(NamedTuple):

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import streamlit as st
 
 from controls.panel import panel
-from controls.text import shape
 from explorer.analyses import activations
 from explorer.analyses.activations import Maps
 from explorer.plan import Op
 from explorer.plots import mosaic
+from explorer.wording import shape
 
 CHANNELS = 9  # strongest ones of a stage
 WIDTHS = 112, 1008  # pixels, of the components and of the channels
