@@ -16,6 +16,11 @@ def size(value: float) -> str:
     return f"{number(value)}B" if abs(value) >= 1e3 else f"{value:.0f} B"
 
 
+def gigabytes(count: int) -> str:
+    """Bytes of memory: 4.1 GB, 51.2 MB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
 def shape(dimensions: tuple[int, ...]) -> str:
     """64×56×56."""
     return "×".join(map(str, dimensions))

@@ -14,7 +14,6 @@ from controls.services import built, forwards
 from explorer.families import family_of
 from explorer.plan.wiring import refined_layers, stage_ends
 from explorer.plots import mosaic
-from explorer.wording import shape
 
 LAYER = OneOf("layer", "")
 

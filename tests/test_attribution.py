@@ -23,7 +23,7 @@ from explorer.analyses.attribution.score import AttributionError, Channel, Class
 from explorer.analyses.attribution.surrogate import Surrogate
 from explorer.counting.budget import BudgetError
 from explorer.families import FAMILIES, PRESETS, plan
-from explorer.pictures.images import standard_preparation
+from explorer.pictures.preparation import standard_preparation
 from explorer.plan import Recorder
 from explorer.running.network import build, plan_of, run
 

@@ -13,12 +13,12 @@ from explorer.counting.budget import (
     check_batch,
     fitting_batch,
     free_memory,
-    gigabytes,
     limits,
 )
 from explorer.counting.memory import forward_bytes
 from explorer.families import PRESETS, parse, plan
 from explorer.running import network
+from explorer.wording import gigabytes
 
 VARIABLES = ("EXPLORER_MAX_OPERATIONS", "EXPLORER_MAX_PARAMS", "EXPLORER_MAX_MEMORY")
 PLENTY = Limits(operations=10**9, params=10**15, memory=10**18)
@@ -129,14 +129,6 @@ def test_memory_is_refused_with_estimate_limit_and_way_out():
         check(p, limit=PLENTY._replace(memory=10**6))
     assert str(error.value).startswith("A forward pass on one image would take about ")
     assert str(error.value).endswith("the limit is 1.0 MB: use a smaller input or fewer channels.")
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0.0 MB"), (123_456, "0.1 MB"), (99_900_000, "99.9 MB"), (100_000_000, "0.1 GB"), (4_270_000_000, "4.3 GB")],
-)
-def test_gigabytes(count, text):
-    assert gigabytes(count) == text
 
 
 @pytest.mark.parametrize("name", ["resnet20_cifar", "densenet_bc100_12_cifar", "cliquenet_k36_t12"])

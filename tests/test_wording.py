@@ -2,7 +2,7 @@
 
 import pytest
 
-from explorer.wording import number, shape, size
+from explorer.wording import gigabytes, number, shape, size
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,14 @@ def test_four_digits_and_a_unit(value, text):
 @pytest.mark.parametrize(("value", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (102_228_128, "102.2 MB")])
 def test_bytes_in_powers_of_a_thousand(value, text):
     assert size(value) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0.0 MB"), (123_456, "0.1 MB"), (99_900_000, "99.9 MB"), (100_000_000, "0.1 GB"), (4_270_000_000, "4.3 GB")],
+)
+def test_gigabytes(count, text):
+    assert gigabytes(count) == text
 
 
 def test_a_shape():

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from controls import session
 from controls.choices import Place
-from controls.text import shape
 from explorer.plan import Plan
+from explorer.wording import shape
 
 
 def choose_operation(at: Place, plan: Plan, names: Sequence[str], shown: str, help: str) -> None:

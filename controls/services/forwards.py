@@ -15,7 +15,8 @@ from explorer.analyses import activations
 from explorer.analyses.activations import Maps
 from explorer.counting.memory import BYTES, forward_bytes
 from explorer.families import Config, plan
-from explorer.pictures.images import Picture, as_seen, to_tensor
+from explorer.pictures.preparation import as_seen, to_tensor
+from explorer.pictures.reading import Picture
 from explorer.running.weights import Weights
 
 MOST_FORWARDS = 16  # remembered at once, for all visitors together

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from controls import session
-from explorer.counting.budget import gigabytes
 from explorer.running import devices
+from explorer.wording import gigabytes
 
 
 def device_form() -> None:

@@ -11,6 +11,7 @@ import psutil
 from explorer.counting.memory import forward_bytes
 from explorer.errors import ExplorerError
 from explorer.plan import Plan
+from explorer.wording import gigabytes
 
 MOST_OPERATIONS = 20_000
 SHARE = 0.5  # of the free memory that one visitor's network may take
@@ -74,10 +75,6 @@ def check_batch(what: str, batch: int, needed: Callable[[int], int], limit: Limi
             f"{what} on {batch} images would take about {gigabytes(needed(batch))}; the limit is "
             f"{gigabytes(limit.memory)}: {way_out}."
         )
-
-
-def gigabytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
 def free_memory() -> int:

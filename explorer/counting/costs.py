@@ -13,6 +13,7 @@ from explorer.counting.memory import BYTES, forward_bytes, training_bytes
 from explorer.plan import Op, Plan
 from explorer.plan.kinds import KINDS
 from explorer.plan.wiring import body
+from explorer.wording import shape
 
 Level = Literal["stage", "block", "operation"]
 
@@ -105,7 +106,7 @@ def total(plan: Plan, ops: Sequence[Op], name: str) -> Row:
         name=name,
         kind=last.kind if len(ops) == 1 else _kinds(ops),
         input=_inputs(plan, ops[0]),
-        output=_shape(last),
+        output=shape(last.shape),
         params=params,
         params_share=params / plan.params,
         macs=macs,
@@ -141,12 +142,8 @@ def _kinds(ops: Sequence[Op]) -> str:
 
 def _inputs(plan: Plan, op: Op) -> str:
     """The first two, since a concat may have fifty."""
-    shown = " + ".join(_shape(plan[name]) for name in op.inputs[:2])
+    shown = " + ".join(shape(plan[name].shape) for name in op.inputs[:2])
     return shown if len(op.inputs) < 3 else f"{shown} + {len(op.inputs) - 2} more"
-
-
-def _shape(op: Op) -> str:
-    return "×".join(map(str, op.shape))
 
 
 def activation_bytes(ops: Iterable[Op]) -> int:

@@ -9,8 +9,9 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from explorer.counting.budget import BudgetError, Limits, check, free_memory, gigabytes, limits
+from explorer.counting.budget import BudgetError, Limits, check, free_memory, limits
 from explorer.plan import Plan
+from explorer.wording import gigabytes
 
 T = TypeVar("T")
 

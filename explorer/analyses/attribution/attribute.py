@@ -21,11 +21,12 @@ from explorer.analyses.attribution.draws import own_draws
 from explorer.analyses.attribution.method import Call, Extent, Method, Part, Settings, window_of
 from explorer.analyses.attribution.methods import METHODS
 from explorer.analyses.attribution.score import AttributionError, Progress, Score, Target
-from explorer.counting.budget import BudgetError, gigabytes
+from explorer.counting.budget import BudgetError
 from explorer.counting.memory import BYTES, forward_bytes, training_bytes
 from explorer.plan import Plan
 from explorer.running.devices import device_limits, within
 from explorer.running.network import plan_of
+from explorer.wording import gigabytes
 
 Map = NDArray[np.float32]
 
