@@ -75,14 +75,20 @@ def most(knob: Knob, example: Config) -> float:
 
 
 def applied(config: Config, knob: Knob) -> Config:
-    """The configuration, if need be with another choice made, so that the knob does something in it."""
+    """The configuration, if need be with another choice or number, so that the knob does something in it."""
     if knob.name not in config.unused():
         return config
     for other in knobs(type(config)):
-        for value in other.choices or ((False, True) if other.kind == "switch" else ()):
-            changed = config.adapt(**{other.name: value})
-            if knob.name not in changed.unused():
-                return changed
+        if other.name in config.unused():
+            continue
+        values: tuple[Any, ...] = (False, True) if other.kind == "switch" else other.choices
+        if other.kind == "whole":
+            values = int(other.least), int(most(other, config))
+        for value in values:
+            with suppress(ConfigError):
+                changed = config.adapt(**{other.name: value})
+                if knob.name not in changed.unused():
+                    return changed
     raise AssertionError(f"{knob.name} does nothing in any network near {config}")
 
 

@@ -716,10 +716,21 @@ SOURCES = [
         id="C",
     ),
     pytest.param(
+        {"shortcut": "D"},
+        "layer2.0.add",
+        "layer1.0.relu2",
+        tuple(f"layer2.0.downsample.{i}" for i in range(3)),
+        "projection",
+        id="D",
+    ),
+    pytest.param(
         {"norm": "none"}, "layer2.0.add", "layer1.0.relu2", ("layer2.0.downsample.0",), "projection", id="no norm"
     ),
     # 1603.05027: the first unit of all, and those that project, part after their activation
     pytest.param({"order": "pre"}, "layer1.0.add", "layer1.0.relu1", (), "identity", id="pre, first"),
+    pytest.param(
+        {"order": "pre", "first_split": "before"}, "layer1.0.add", "conv1", (), "identity", id="pre, first, before"
+    ),
     pytest.param(
         {"order": "pre"}, "layer2.0.add", "layer2.0.relu1", ("layer2.0.downsample.0",), "projection", id="pre, changes"
     ),

@@ -67,8 +67,8 @@ REFUSED = [
     ({"family": "resnet", "dropout": 0.95}, "dropout=0.95", "0 to 0.9"),
     ({"family": "resnet", "dropout": HUGE}, "dropout=", "0 to 0.9"),
     ({"family": "densenet", "compression": 0}, "compression=0", "0.1 to 1"),
-    ({"family": "resnet", "stem": "imagnet"}, "stem='imagnet'", "'imagenet', 'cifar' or 'deep'"),
-    ({"family": "resnet", "stem": ("cifar",)}, "stem=('cifar',)", "'imagenet', 'cifar' or 'deep'"),
+    ({"family": "resnet", "stem": "imagnet"}, "stem='imagnet'", "'imagenet', 'cifar', 'deep' or 'tiered'"),
+    ({"family": "resnet", "stem": ("cifar",)}, "stem=('cifar',)", "'imagenet', 'cifar', 'deep' or 'tiered'"),
     ({"family": "resnet", "channels": 2}, "channels=2", "3 or 1"),
     ({"family": "resnet", "zero_init": "maybe"}, "zero_init='maybe'", "true"),
     ({"family": "cliquenet", "attention": 2}, "attention=2", "true"),
@@ -97,6 +97,9 @@ REFUSED = [
     ({"family": "resnet", "order": "pre", "zero_init": True}, "zero_init=True", "leave it at False"),
     ({"family": "resnet", "shortcut": "none", "zero_init": True}, "zero_init=True", "leave it at False"),
     ({"family": "resnet", "shortcut": "none", "drop_path": 0.5}, "drop_path=0.5", "leave it at 0.0"),
+    ({"family": "resnet", "first_split": "before"}, "first_split='before'", "leave it at 'after'"),
+    ({"family": "resnet", "order": "pre", "first_split": "before"}, "changes the shape", "leave it at 'after'"),
+    ({"family": "resnet", "squeeze_in_eights": True}, "squeeze_in_eights=True", "leave it at False"),
     ({"family": "cliquenet", "widths": [8, 8, 8, 8]}, "widths=8-8-8-8", "layers=5-5-5"),
     (
         {"family": "cliquenet", "block_feature": "first", "transit": "first", "second_pass_steps": 2},
@@ -325,7 +328,7 @@ def test_presets_are_recognised_and_their_neighbours_are_not(name):
     assert known_as(config) == name
     for change in ({"classes": 7}, {"stem_width": 12}, {"input_size": 40}, {"norm": "group"}, {"activation": "elu"}):
         if change.keys() <= type(config).model_fields.keys():
-            assert known_as(config.replace(**change)) is None
+            assert known_as(config.adapt(**change)) is None
 
 
 @pytest.mark.parametrize(

@@ -298,6 +298,15 @@ def test_transposed_convolutions_by_hand():
         transposed_conv(net, "larger", large, 6, 2)
 
 
+def test_a_window_that_reaches_past_the_edge_has_the_mean_of_what_is_there():
+    """Of 1, 3, 5: (1 + 3) / 2, and 5 alone; by half a window of zeros it would be 2.5."""
+    net = Recorder(1, 3)
+    net.avg_pool("pool", net.input, 2, 2, ceil=True)
+    row = torch.tensor([1.0, 3, 5]).expand(1, 1, 3, 3)
+    _, kept = run(build(net.finish()), row, ["pool"])
+    assert kept["pool"][0, 0].tolist() == [[2, 5], [2, 5]]
+
+
 def test_bilinear_means_of_two_neighbours():
     """1, 3 enlarged twice, pixels aligned by their corners: 1, 1.5, 2.5, 3."""
     net = Recorder(1, 4)

@@ -15,6 +15,7 @@ import torchvision
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from possible import EXAMPLES, applied, ends, larger, most, on_tiny_images, possible, small, with_chance
+from random_weights import random_state
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -152,23 +153,6 @@ TORCHVISION = {
 }
 
 
-def random_state(network, seed=0):
-    """Weights in which no norm is the identity."""
-    draw = torch.Generator().manual_seed(seed)
-    state = {}
-    for name, value in network.state_dict().items():
-        if name.endswith("num_batches_tracked"):
-            state[name] = torch.tensor(7)
-        elif name.endswith(("running_mean", "bias")):
-            state[name] = torch.empty(value.shape).normal_(generator=draw)
-        elif value.dim() == 1:  # a norm's scale or variance
-            state[name] = torch.empty(value.shape).uniform_(0.5, 1.5, generator=draw)
-        else:
-            bound = (3 / value[0].numel()) ** 0.5
-            state[name] = torch.empty(value.shape).uniform_(-bound, bound, generator=draw)
-    return state
-
-
 @pytest.mark.parametrize("name", TORCHVISION)
 @torch.no_grad()
 def test_torchvision_state_dicts_give_torchvision_logits(name):
@@ -275,12 +259,18 @@ def resnet_by_hand(state, config, x):
             x = x[:, :, ::stride, ::stride]
             zeros = x.new_zeros(len(x), out - x.shape[1], *x.shape[2:])
             return torch.cat([x, zeros], 1)
+        if config.shortcut == "D" and f"{name}.downsample.1.weight" in state:
+            if stride == 2:  # the mean of 2x2 pixels, of fewer at an odd edge
+                x, there = (F.pad(y, (0, y.shape[3] % 2, 0, y.shape[2] % 2)) for y in (x, torch.ones_like(x)))
+                x = F.avg_pool2d(x, 2) / F.avg_pool2d(there, 2)
+            x = conv(f"{name}.downsample.1", x)
+            return norm(f"{name}.downsample.2", x) if config.order == "post" else x
         if f"{name}.downsample.0.weight" in state:
             x = conv(f"{name}.downsample.0", x, stride)
             return norm(f"{name}.downsample.1", x) if config.order == "post" else x
         return x
 
-    if config.stem == "deep":
+    if config.stem in ("deep", "tiered"):
         x = function(norm("conv1.1", conv("conv1.0", x, 2)))
         x = function(norm("conv1.4", conv("conv1.3", x)))
         x = conv("conv1.6", x)
@@ -293,8 +283,10 @@ def resnet_by_hand(state, config, x):
             name, stride = f"layer{stage + 1}.{b}", 2 if stage and not b else 1
             out = config.width * 2**stage * (4 if config.block == "bottleneck" else 1)
             y = function(norm(f"{name}.bn1", x)) if config.order == "pre" else x
-            # the first block and those that change the shape split after the function (1603.05027, appendix)
-            split = y if config.order == "pre" and b == 0 else x
+            # blocks that change the shape split after the function, and the first too (1603.05027, appendix) or not
+            changes = stride > 1 or x.shape[1] != out
+            after = changes or (stage == b == 0 and config.first_split == "after")
+            split = y if config.order == "pre" and after else x
             y = branch(name, y, stride)
             y = y if config.shortcut == "none" else y + around(name, split, stride, out)
             x = function(y) if config.order == "post" else y
@@ -322,6 +314,8 @@ def resnet_by_hand(state, config, x):
             "blocks": (1, 1, 2, 1),
         },
         {"stem": "imagenet", "input_size": 30, "dropout": 0.5, "drop_path": 0.5},
+        {"shortcut": "D", "input_size": 21, "stem_width": 16, "stem": "tiered"},
+        {"shortcut": "D", "input_size": 13, "norm": "none", "blocks": (1, 1, 1, 1)},
     ],
     ids=str,
 )

@@ -1,10 +1,13 @@
 """The recorder against hand arithmetic: shapes, parameters, multiply-accumulates, strides, receptive fields."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch.nn import functional as F
 
 from explorer.families import PRESETS, plan, write_plan
 from explorer.plan import Op, Recorder
@@ -100,6 +103,22 @@ def test_average_pool_leaves_out_the_odd_pixel():
     net = Recorder(6, 7)
     op = net.avg_pool("pool", net.input, kernel=2, stride=2)
     assert (op.shape, op.stride, op.receptive_field) == ((6, 3, 3), 2, 2)
+
+
+def test_average_pool_with_a_window_for_the_odd_pixel():
+    net = Recorder(6, 7)
+    op = net.avg_pool("pool", net.input, kernel=2, stride=2, ceil=True)
+    assert (op.shape, op.stride, op.receptive_field) == ((6, 4, 4), 2, 2)
+    even = Recorder(6, 8)
+    assert even.avg_pool("pool", even.input, kernel=2, stride=2, ceil=True).shape == (6, 4, 4)
+
+
+@pytest.mark.parametrize("ceil", [False, True])
+def test_pools_have_torchs_windows(ceil):
+    for side, kernel, stride in itertools.product(range(4, 13), (2, 3, 4), (1, 2, 3, 4, 5)):
+        net = Recorder(1, side)
+        op = net.avg_pool("pool", net.input, kernel, stride, ceil)
+        assert op.shape == F.avg_pool2d(torch.zeros(1, side, side), kernel, stride, ceil_mode=ceil).shape
 
 
 def test_global_pool_and_classifier():

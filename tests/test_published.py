@@ -23,7 +23,7 @@ def named(rows):
 
 
 def test_the_table_is_whole():
-    assert len(PUBLISHED) == len(set(NAMES)) == 53
+    assert len(PUBLISHED) == len(set(NAMES)) == 58
     assert len(TORCHVISION) == 22
 
 
@@ -133,6 +133,15 @@ def test_resnets_of_cifar(depth):
     counted = plan(PRESETS[f"resnet{depth}_cifar"])
     n = (depth - 2) // 6
     assert (counted.params, counted.macs) == (cifar_params(n), cifar_macs(n))
+
+
+def test_a_preactivation_network_of_cifar_has_as_many_parameters():
+    """Norms stand before the convolutions: none after the stem (2 x 16), two of half the width where it doubles
+    (2 x 16 and 2 x 32 fewer), one more at the end (2 x 64).
+    """
+    fewer, more = 2 * 16 + 2 * 16 + 2 * 32, 2 * 64
+    counted = plan(PRESETS["preresnet110_cifar"])
+    assert (counted.params, counted.macs) == (cifar_params(18) - fewer + more, cifar_macs(18))
 
 
 @pytest.mark.parametrize("depth", PLAIN_CIFAR)

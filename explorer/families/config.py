@@ -88,11 +88,12 @@ class Stem(Images):
     In this order its knobs stand in the form between the first ones and those of `Config`.
     """
 
-    stem: Literal["imagenet", "cifar", "deep"] = Field(
+    stem: Literal["imagenet", "cifar", "deep", "tiered"] = Field(
         "imagenet",
         title="Stem",
         description="imagenet: 7x7, stride 2, then pool; cifar: one 3x3; deep: three 3x3, the first with stride 2, "
-        "then pool (He et al., 1812.01187, ResNet-C)",
+        "then pool (He et al., 1812.01187, ResNet-C); tiered: as deep, the first narrower (24, 32, 64 in timm's "
+        "ResNet-T)",
     )
     stem_width: int = Field(
         64, ge=4, le=512, title="Stem width", description="channels after the stem", json_schema_extra={"usual": 128}
@@ -216,7 +217,7 @@ class Config(Images):
 def write_stem(net: Recorder, cfg: Stem, names: tuple[str, str, str, str], activate: bool) -> Op:
     """From the image to the first features; `names` are those of convolution, norm, activation and pool.
 
-    imagenet, deep: (channels, S, S) -> (stem width, S/4, S/4); cifar: -> (stem width, S, S).
+    imagenet, deep, tiered: (channels, S, S) -> (stem width, S/4, S/4); cifar: -> (stem width, S, S).
     """
     conv, norm, activation, pool = names
     width = cfg.stem_width
@@ -225,8 +226,9 @@ def write_stem(net: Recorder, cfg: Stem, names: tuple[str, str, str, str], activ
     elif cfg.stem == "imagenet":
         x = net.conv(conv, net.input, width, kernel=7, stride=2)
     else:
-        # submodules 0, 1, .. as in timm's resnet50c, so that its weights fit
-        x = net.conv(f"{conv}.0", net.input, width // 2, kernel=3, stride=2)
+        # submodules 0, 1, .. as in timm's resnet50c and resnet26t, so that their weights fit
+        first = width // 2 if cfg.stem == "deep" else max(1, 3 * (width // 8))
+        x = net.conv(f"{conv}.0", net.input, first, kernel=3, stride=2)
         x = net.activation(f"{conv}.2", net.norm(f"{conv}.1", x))
         x = net.conv(f"{conv}.3", x, width // 2, kernel=3)
         x = net.activation(f"{conv}.5", net.norm(f"{conv}.4", x))

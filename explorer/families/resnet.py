@@ -1,7 +1,8 @@
-"""ResNet and its kin: plain, pre-activation, ResNeXt, wide.
+"""ResNet and its kin: plain, pre-activation, ResNeXt, wide, ResNet-C and -D.
 
 He et al. 1512.03385 (ResNet), 1603.05027 (pre-activation); Xie et al. 1611.05431 (ResNeXt);
-Zagoruyko & Komodakis 1605.07146 (wide). Names follow torchvision.
+Zagoruyko & Komodakis 1605.07146 (wide); another He et al., 1812.01187 (ResNet-C and -D). Names follow torchvision,
+and timm where torchvision has no such network.
 """
 
 from collections.abc import Mapping
@@ -60,11 +61,19 @@ class ResNetConfig(Config, Stem):
         description="post: convolution, norm, ReLU, and a ReLU after the add; pre: norm, ReLU, convolution, "
         "and nothing on the shortcut's way (1603.05027)",
     )
-    shortcut: Literal["A", "B", "C", "none"] = Field(
+    shortcut: Literal["A", "B", "C", "D", "none"] = Field(
         "B",
         title="Shortcut",
         description="B: identity, a projection where the shape changes; A: identity, zero padding where it changes; "
-        "C: projections everywhere; none: a plain network",
+        "C: projections everywhere; D: as B, but a mean over 2x2 pixels halves the image before the projection "
+        "(1812.01187); none: a plain network",
+    )
+    first_split: Literal["after", "before"] = Field(
+        "after",
+        title="First shortcut splits",
+        description="where the first pre-activation block parts if it keeps its shape: after its norm and ReLU "
+        "(1603.05027, appendix) or before them (timm's resnetv2, pytorchcv's preresnet); blocks that change the shape "
+        "part after, later ones before",
     )
     stride_on: Literal["3x3", "1x1"] = Field(
         "3x3",
@@ -79,6 +88,12 @@ class ResNetConfig(Config, Stem):
         title="Squeeze-and-excitation",
         description="each block's output weighted channel by channel through a bottleneck of this ratio; "
         "0: off, 16: the paper's (1709.01507)",
+    )
+    squeeze_in_eights: bool = Field(
+        False,
+        title="Squeeze width in eights",
+        description="squeeze-and-excitation's narrow layer has the nearest multiple of 8 channels, at least 8, as in "
+        "timm; off: the channels divided by the ratio, rounded down",
     )
     drop_path: float = Field(
         0.0,
@@ -106,6 +121,14 @@ class ResNetConfig(Config, Stem):
             why["zero_init"] = "there is no norm to initialise"
         elif self.order == "pre":
             why["zero_init"] = "a pre-activation branch ends in a convolution, not in a norm"
+        if self.order == "post":
+            why["first_split"] = "a block that ends in an activation has none before its first convolution"
+        elif self.shortcut == "none":
+            why["first_split"] = "a plain network has no shortcut"
+        elif self.stem_width != self.width * EXPANSION[self.block]:
+            why["first_split"] = "the first block changes the shape, and its shortcut reads the activation"
+        if not self.squeeze_excitation:
+            why["squeeze_in_eights"] = "there is no squeeze-and-excitation"
         if self.shortcut == "none":
             why["drop_path"] = "a plain network has no shortcut that could carry a skipped block"
             why.setdefault("zero_init", "a plain network would start, and stay, at zero")
@@ -162,12 +185,12 @@ def residual_block(net: Recorder, x: Op, width: int, stride: int, drop: float, c
     y, skip = x, x
     if pre:
         y = net.activation("relu1", net.norm("bn1", x))
-        # 1603.05027 (appendix): the first unit splits after the activation, and so do those that project
-        if first or changes:
+        # units that project split after the activation, and so does the first by the appendix of 1603.05027
+        if changes or (first and cfg.first_split == "after"):
             skip = y
     y = (basic if cfg.block == "basic" else bottleneck)(net, y, width, stride, cfg)
     if cfg.squeeze_excitation:
-        y = squeeze_excitation(net, y, cfg.squeeze_excitation)
+        y = squeeze_excitation(net, y, cfg.squeeze_excitation, cfg.squeeze_in_eights)
     if cfg.shortcut != "none":
         y = net.add("add", net.drop_path("drop_path", y, drop), shortcut(net, skip, out, stride, changes, cfg))
     return y if pre else net.activation(f"relu{CONVS[cfg.block]}", y)
@@ -206,16 +229,28 @@ def shortcut(net: Recorder, x: Op, out: int, stride: int, changes: bool, cfg: Re
     """The way round the branch: x itself, or x brought to the branch's shape."""
     if cfg.shortcut == "A" and changes:
         return net.pad("pad", x, out, stride)
+    if cfg.shortcut == "D" and changes:
+        return averaged_projection(net, x, out, stride, cfg)
     if changes or cfg.shortcut == "C":
         x = net.conv("downsample.0", x, out, kernel=1, stride=stride)
         return x if cfg.order == "pre" else net.norm("downsample.1", x)
     return x
 
 
-def squeeze_excitation(net: Recorder, x: Op, ratio: int) -> Op:
+def averaged_projection(net: Recorder, x: Op, out: int, stride: int, cfg: ResNetConfig) -> Op:
+    """ResNet-D: a 1x1 of stride 2 reads a quarter of the pixels, after a mean over 2x2 it reads all (1812.01187)."""
+    if stride > 1:
+        # an odd side ends in the mean of what is there, as in timm, so that the branch's size is met
+        x = net.avg_pool("downsample.0", x, kernel=2, stride=stride, ceil=True)
+    x = net.conv("downsample.1", x, out, kernel=1)
+    return x if cfg.order == "pre" else net.norm("downsample.2", x)
+
+
+def squeeze_excitation(net: Recorder, x: Op, ratio: int, in_eights: bool) -> Op:
     """Each channel times a gate in 0..1 that the means of all channels decide (Hu et al., 1709.01507)."""
     channels = x.shape[0]
-    gate = net.conv("se.fc1", net.global_pool("se.avgpool", x), max(1, channels // ratio), kernel=1, bias=True)
+    narrow = max(8, (channels + 4 * ratio) // (8 * ratio) * 8) if in_eights else max(1, channels // ratio)
+    gate = net.conv("se.fc1", net.global_pool("se.avgpool", x), narrow, kernel=1, bias=True)
     gate = net.conv("se.fc2", net.activation("se.relu", gate), channels, kernel=1, bias=True)
     return net.multiply("se.scale", x, net.activation("se.gate", gate, "sigmoid"))
 
@@ -293,6 +328,12 @@ FAMILY = Family(
                 ("wide_resnet101_2", "Wide ResNet-101-2", 101, {"group_width": 128}),
             )
         },
+        **{f"resnet{d}d": Preset(f"ResNet-{d}-D", _imagenet(d, stem="deep", shortcut="D")) for d in IMAGENET},
+        # timm's resnetv2_18, 34 and 50; where the first block projects (50) its shortcut reads the activation anyway
+        **{
+            f"preresnet{d}": Preset(f"Pre-activation ResNet-{d}", _imagenet(d, order="pre", **first))
+            for d, first in ((18, {"first_split": "before"}), (34, {"first_split": "before"}), (50, {}))
+        },
         **{f"plain{d}": Preset(f"Plain-{d}", _imagenet(d, shortcut="none")) for d in (18, 34)},
         **{
             f"resnet{d}_cifar": Preset(f"ResNet-{d} (CIFAR)", _cifar("basic", (d - 2) // 6, shortcut="A"))
@@ -308,6 +349,10 @@ FAMILY = Family(
             )
             for d in (164, 1001)
         },
+        # as 1603.05027 has it, which keeps the zero padding of 1512.03385
+        "preresnet110_cifar": Preset(
+            "Pre-activation ResNet-110 (CIFAR)", _cifar("basic", 18, order="pre", shortcut="A", first_split="after")
+        ),
         "wrn28_10_cifar": Preset("Wide ResNet-28-10 (CIFAR)", _cifar("basic", 4, order="pre", width=160)),
         "resnext29_16x64d_cifar": Preset(
             "ResNeXt-29 16x64d (CIFAR)",
@@ -319,6 +364,8 @@ FAMILY = Family(
         _tiny(order="pre", shortcut="A", squeeze_excitation=2, norm="none"),
         _tiny(block="bottleneck", cardinality=2, group_width=4, shortcut="C", squeeze_excitation=4, dropout=0.1),
         _tiny(zero_init=True, drop_path=0.2),
+        _tiny(shortcut="D", squeeze_excitation=2, squeeze_in_eights=True, stem="tiered", input_size=28),
+        _tiny(order="pre", first_split="before", shortcut="D", input_size=15),
         _tiny(shortcut="none", norm="group", activation="gelu", stem="imagenet", input_size=32),
     ),
     about=(
@@ -331,6 +378,7 @@ FAMILY = Family(
         "Pre-activation": "https://arxiv.org/abs/1603.05027",
         "ResNeXt": "https://arxiv.org/abs/1611.05431",
         "Wide ResNet": "https://arxiv.org/abs/1605.07146",
+        "ResNet-C and -D": "https://arxiv.org/abs/1812.01187",
     },
     siblings={
         "plain": Sibling("without shortcuts", {"shortcut": "none"}),

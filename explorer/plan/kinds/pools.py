@@ -10,9 +10,12 @@ NUMBERS_OF_AN_INDEX = 2  # of where a maximum was: 8 bytes, and a number is 4
 
 
 class Pool(NamedTuple):
+    """With `ceil`, a last window that begins on the map counts though it reaches past it."""
+
     kernel: int
     stride: int
     padding: int
+    ceil: bool = False
 
 
 class AdaptivePool(NamedTuple):
@@ -23,16 +26,26 @@ def max_pool(net: Writer, name: str, x: Op, kernel: int, stride: int, padding: i
     return _pool(net, name, "max_pool", x, Pool(kernel, stride, padding))
 
 
-def avg_pool(net: Writer, name: str, x: Op, kernel: int, stride: int) -> Op:
-    return _pool(net, name, "avg_pool", x, Pool(kernel, stride, 0))
+def avg_pool(net: Writer, name: str, x: Op, kernel: int, stride: int, ceil: bool = False) -> Op:
+    """With `ceil`, pixels that are left over at the edge have a window too: the mean of those that are there."""
+    return _pool(net, name, "avg_pool", x, Pool(kernel, stride, 0, ceil))
 
 
 def _pool(net: Writer, name: str, kind: str, x: Op, pool: Pool) -> Op:
     c, h, w = x.shape
-    h = (h + 2 * pool.padding - pool.kernel) // pool.stride + 1
-    w = (w + 2 * pool.padding - pool.kernel) // pool.stride + 1
+    h, w = windows(h, pool), windows(w, pool)
     field = x.receptive_field + (pool.kernel - 1) * x.stride
     return net.write(name, kind, (x.name,), (c, h, w), 0, 0, x.stride * pool.stride, field, pool)
+
+
+def windows(side: int, pool: Pool) -> int:
+    """How many windows stand along a side."""
+    reach = side + 2 * pool.padding - pool.kernel
+    if not pool.ceil:
+        return reach // pool.stride + 1
+    count = -(-reach // pool.stride) + 1
+    begins_beyond = (count - 1) * pool.stride >= side + pool.padding
+    return count - begins_beyond
 
 
 def global_pool(net: Writer, name: str, x: Op) -> Op:
@@ -76,7 +89,10 @@ def max_example(net: Writer) -> Op:
 
 
 def avg_example(net: Writer) -> Op:
-    return avg_pool(net, "pool", net.input, 2, 2)
+    x = avg_pool(net, "pool", net.input, 2, 2)
+    x = avg_pool(net, "overlapping", x, 2, 1)
+    x = avg_pool(net, "to_the_edge", x, 2, 2, ceil=True)
+    return avg_pool(net, "beyond_none", x, 2, 3, ceil=True)
 
 
 def global_example(net: Writer) -> Op:

@@ -17,7 +17,7 @@ def max_module(op: Op, x: Op) -> nn.Module:
 
 def avg_module(op: Op, x: Op) -> nn.Module:
     a: Pool = op.attributes
-    return nn.AvgPool2d(a.kernel, a.stride, a.padding)
+    return nn.AvgPool2d(a.kernel, a.stride, a.padding, a.ceil)
 
 
 def adaptive_module(op: Op, x: Op) -> nn.Module:
@@ -25,7 +25,8 @@ def adaptive_module(op: Op, x: Op) -> nn.Module:
 
 
 def _sizes(a: Pool) -> str:
-    return f"{a.kernel}, stride={a.stride}" + (f", padding={a.padding}" if a.padding else "")
+    padding = f", padding={a.padding}" if a.padding else ""
+    return f"{a.kernel}, stride={a.stride}{padding}" + (", ceil_mode=True" if a.ceil else "")
 
 
 def max_construction(op: Op, x: Op) -> Text:

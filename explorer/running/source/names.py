@@ -14,13 +14,15 @@ def class_names(
 ) -> list[str]:
     """The name of each class, given as its modules; the last is the network.
 
-    The class with most modules has the plain name, Block; another is FirstBlock, LastBlock or Block2.
+    The class with most modules has the plain name, Block; another is FirstBlock, LastBlock, Layer1FirstBlock or Block2.
     """
     names = {len(classes) - 1: "Network"}
     for i, members in sorted(enumerate(classes[:-1]), key=lambda pair: -len(pair[1])):
         base = _base(members[0], plan)
         places = {_place(module, modules) for module in members}
         special = [f"{place}{base}" for place in places if place and len(places) == 1]
+        inside = {_outer(module) for module in members}
+        special += [f"{outer}{name}" for outer in inside if outer and len(inside) == 1 for name in special]
         candidates = chain([base, *special], numbers_of(base))
         names[i] = next(name for name in candidates if name not in {*names.values(), *taken, "F", "Tensor"})
     return [names[i] for i in range(len(names))]
@@ -36,6 +38,12 @@ def _base(module: Module, plan: Plan) -> str:
     name = "".join(part.upper() if len(part) < 3 else part.capitalize() for part in parts)
     kernels = [isinstance(member, Op) and shared_kernel(member) for member in module.members.values()]
     return (name if named_well(name) else "Module") + ("Kernels" if kernels and all(kernels) else "")
+
+
+def _outer(module: Module) -> str:
+    """Layer1 for layer1.0, Denseblock1 for features.denseblock1.denselayer1; "" where it has no name of its own."""
+    name = module.name.rpartition(".")[0].rpartition(".")[2].capitalize()
+    return name if named_well(name) else ""
 
 
 def _place(module: Module, modules: Mapping[str, Module]) -> str:
