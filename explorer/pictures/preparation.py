@@ -3,8 +3,8 @@
 Picture -> as_seen (uint8) -> to_tensor (float32, normalised)
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ MOST_RESIZED = 16_000_000  # pixels between resize and crop: 64 MB
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+MOST_VALUE = 1000  # of a mean or a deviation: with more, a picture is no number any longer, or one colour
+Interpolation = Literal["bilinear", "bicubic", "nearest", "lanczos"]
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601-2, by which Pillow makes grey of colour
 
 
@@ -31,19 +34,27 @@ class Preparation:
     resize: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= self.resize:
             raise ValueError(f"size={self.size}, resize={self.resize}: needs 1 <= size <= resize")
         if len(self.mean) not in {1, 3} or len(self.mean) != len(self.std):
             raise ValueError(f"mean={self.mean}, std={self.std}: give one or three values of each")
-        if min(self.std) <= 0:
-            raise ValueError(f"std={self.std}: a deviation is above 0")
+        if not all(abs(value) <= MOST_VALUE for value in self.mean):
+            raise ValueError(f"mean={self.mean}: values are numbers up to {MOST_VALUE}")
+        if not all(1 / MOST_VALUE <= value <= MOST_VALUE for value in self.std):
+            raise ValueError(f"std={self.std}: a deviation is above 0, from {1 / MOST_VALUE} to {MOST_VALUE}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(f"interpolation={self.interpolation!r}: choose one of {', '.join(INTERPOLATIONS)}")
 
     @property
     def channels(self) -> int:
         return len(self.mean)
+
+    def at(self, size: int) -> "Preparation":
+        """The same for pictures of another size: as much of them is cropped away."""
+        return replace(self, size=size, resize=max(size, round(self.resize * size / self.size)))
 
 
 def standard_preparation(size: int, channels: Literal[1, 3] = 3) -> Preparation:
@@ -57,6 +68,14 @@ def standard_preparation(size: int, channels: Literal[1, 3] = 3) -> Preparation:
     if channels == 3:
         return Preparation(size, resize, IMAGENET_MEAN, IMAGENET_STD)
     return Preparation(size, resize, (_luminance(IMAGENET_MEAN),), (_luminance(IMAGENET_STD),))
+
+
+def described(preparation: Preparation) -> str:
+    """In a few words: shorter side to 256, bilinear; centre of 224; mean 0.485, 0.456, 0.406; std 0.229, ..."""
+    size, resize = preparation.size, preparation.resize
+    mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (preparation.mean, preparation.std))
+    crop = f"; centre of {size}" if resize > size else ", square from the centre"
+    return f"shorter side to {resize}, {preparation.interpolation}{crop}; mean {mean}; std {std}"
 
 
 def _luminance(colour: tuple[float, float, float]) -> float:

@@ -1,7 +1,8 @@
 """Who reads whom? What a plan's inputs tell: readers and forks, shortcuts, the ends of stages, who owns a kernel."""
 
 from collections import Counter
-from typing import Literal, NamedTuple
+from itertools import zip_longest
+from typing import Any, Literal, NamedTuple
 
 from explorer.plan.kinds import KINDS
 from explorer.plan.operations import Op, Plan
@@ -128,3 +129,22 @@ def residual_blocks(plan: Plan) -> tuple[Residual, ...]:
             branch = tuple((way.source, to) for to in plan.readers[way.source] if (way.source, to) != skip)
             found.append(Residual(way.source, op.name, way.role, skip, branch))
     return tuple(found)
+
+
+def computes_otherwise(before: Plan, now: Plan) -> str:
+    """The first operation at which a network does something else with the same tensors than another; "" for none.
+
+    The size of images and how weights are initialised are no difference.
+    """
+    if before is now:
+        return ""
+    for one, other in zip_longest(before.ops, now.ops):
+        if one is None or other is None or _function(one) != _function(other):
+            return str((other or one).name)
+    return ""
+
+
+def _function(op: Op) -> tuple[Any, ...]:
+    # a norm's `zero` is what it starts from
+    given = op.attributes._replace(zero=False) if hasattr(op.attributes, "zero") else op.attributes
+    return op.name, op.kind, op.inputs, given

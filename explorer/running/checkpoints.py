@@ -1,9 +1,9 @@
 """What an uploaded checkpoint holds, read without trusting a byte of it.
 
 Both formats are read in the same way: the file's table of contents becomes names and `Stored` tensors, each
-a dtype, a shape and a slice of the uploaded bytes. A tensor is made only when it is asked for, after the
-caller has compared names, shapes and dtypes with the network. Nothing is unpacked, and nothing that a file
-names is run.
+a dtype, a shape and a slice of the file, whose bytes are in memory (`memoryview`) or on disk (`OnDisk`). A tensor
+is made only when it is asked for, after the caller has compared names, shapes and dtypes with the network. Nothing is
+unpacked, and nothing that a file names is run.
 
 A `.pt` file's table of contents is a pickle. It is interpreted here, as data, because `torch.load` with
 `weights_only=True` (torch 2.15, even onto the meta device) runs no foreign code but otherwise does what the
@@ -14,13 +14,17 @@ pickle says: 300 bytes make it allocate gigabytes, 450 bytes keep it hashing one
 import io
 import json
 import math
+import os
 import pickletools
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from stat import S_ISREG
 from typing import Any, NamedTuple
 
 import torch
@@ -30,7 +34,8 @@ _MOST_DIMENSIONS = 8
 # What a table of contents may weigh: torch and safetensors write about 130 bytes a tensor, and an optimizer's
 # state beside the weights makes it up to four times as long. The constants leave room for notes.
 _TABLE_BYTES, _TABLE_BYTES_PER_TENSOR = 65_536, 2_048
-_ZIP_ENTRIES, _ZIP_ENTRIES_PER_TENSOR = 64, 4
+_ZIP_COMMENT = 65_536  # bytes after the directory of a zip file, at most
+_CHUNK = 1 << 20  # bytes read from disk at a time where they are only looked through
 
 _DTYPES = {
     "F64": torch.float64,
@@ -68,19 +73,69 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
+class OnDisk:
+    """A slice of an open file, `start` to `end` in bytes; nothing is read before it is asked for.
+
+    Not mapped into memory: a mapped file that somebody cuts short ends the process that reads it.
+    """
+
+    file: int  # its descriptor
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    def __getitem__(self, part: slice) -> "OnDisk":
+        begin, end, _ = part.indices(len(self))
+        return OnDisk(self.file, self.start + begin, self.start + max(begin, end))
+
+    def __bytes__(self) -> bytes:
+        return bytes(self.copy())
+
+    def copy(self) -> bytearray:
+        values = bytearray(len(self))
+        rest, done = memoryview(values), 0
+        while done < len(values):
+            read = os.preadv(self.file, [rest[done:]], self.start + done)
+            if not read:
+                raise Refused("was cut short while it was read")
+            done += read
+        return values
+
+
+Raw = memoryview | OnDisk
+
+
+@contextmanager
+def on_disk(path: Path) -> Iterator[OnDisk]:
+    """A file's bytes, none of them read. Raises OSError, also for what is no ordinary file."""
+    # neither a link that took the place of the file since it was found, nor a pipe that would be waited for
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        status = os.fstat(file)
+        if not S_ISREG(status.st_mode):
+            raise OSError(f"{path.name} is not a file")
+        yield OnDisk(file, 0, status.st_size)
+    finally:
+        os.close(file)
+
+
+@dataclass(frozen=True)
 class Stored:
     """A tensor that still lies in the file: `raw` begins with its first value and reaches to its last."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
     stride: tuple[int, ...]
-    raw: memoryview
+    raw: Raw
 
     def tensor(self) -> torch.Tensor:
         """The one copy that is made of the file's bytes: a tensor must not write into the upload."""
         if not self.raw:
             return torch.empty(self.shape, dtype=self.dtype)
-        return torch.frombuffer(bytearray(self.raw), dtype=self.dtype).as_strided(self.shape, self.stride)
+        values = self.raw.copy() if isinstance(self.raw, OnDisk) else bytearray(self.raw)
+        return torch.frombuffer(values, dtype=self.dtype).as_strided(self.shape, self.stride)
 
 
 def clean(text: str, most: int = 80) -> str:
@@ -89,7 +144,7 @@ def clean(text: str, most: int = 80) -> str:
     return line if len(line) <= most else line[: most - 3] + "..."
 
 
-def contents(data: bytes, tensors: int) -> Mapping[str, object]:
+def contents(data: bytes | OnDisk, tensors: int) -> Mapping[str, object]:
     """A file's table of contents: `Stored` tensors by name, or a training checkpoint's dicts around them.
 
     `tensors` is how many the network has, which bounds how long the table may be: reading takes time and
@@ -97,17 +152,41 @@ def contents(data: bytes, tensors: int) -> Mapping[str, object]:
     a name's ending proves nothing. Raises Refused; for a damaged file also what zipfile, json or pickletools
     raise.
     """
-    table_bytes = _TABLE_BYTES + _TABLE_BYTES_PER_TENSOR * tensors
-    if data[:4] == b"PK\x03\x04":
-        return _torch_contents(data, table_bytes, _ZIP_ENTRIES + _ZIP_ENTRIES_PER_TENSOR * tensors)
-    if data[8:9] == b"{":
-        return _safetensors_contents(data, table_bytes)
-    if data[:1] == b"\x80" or data[257:262] == b"ustar":
+    raw, table_bytes = _raw(data), _table_bytes(tensors)
+    head = bytes(raw[:262])
+    if head[:4] == b"PK\x03\x04":
+        return _torch_contents(raw, table_bytes)
+    if head[8:9] == b"{":
+        return _safetensors_contents(raw, table_bytes)
+    if head[:1] == b"\x80" or head[257:262] == b"ustar":
         raise Refused("is a pickle or from before torch 1.6, and is not opened because it could run code")
     raise Refused("is neither a safetensors file nor one that torch.save wrote")
 
 
-def _stored(dtype: torch.dtype, start: int, shape: object, stride: object, raw: memoryview) -> Stored:
+def metadata(data: bytes | OnDisk, tensors: int) -> Mapping[str, object]:
+    """What a safetensors file says beside its tensors; {} for a file of the other kind.
+
+    Raises as `contents` does.
+    """
+    raw = _raw(data)
+    if bytes(raw[8:9]) != b"{":
+        return {}
+    table, _ = _safetensors_table(raw, _table_bytes(tensors))
+    found = table.get("__metadata__", {})
+    if not isinstance(found, dict):
+        raise ValueError("metadata that are no table")
+    return found
+
+
+def _raw(data: bytes | OnDisk) -> Raw:
+    return data if isinstance(data, OnDisk) else memoryview(data)
+
+
+def _table_bytes(tensors: int) -> int:
+    return _TABLE_BYTES + _TABLE_BYTES_PER_TENSOR * tensors
+
+
+def _stored(dtype: torch.dtype, start: int, shape: object, stride: object, raw: Raw) -> Stored:
     """`start` and `stride` in values. The bytes for every index must be there, whatever the file claims."""
     shape, stride = _sizes(shape), _sizes(stride)
     if len(shape) != len(stride) or start < 0:
@@ -130,15 +209,20 @@ def _sizes(value: object) -> tuple[int, ...]:
 # --- safetensors: 8 bytes of length, a JSON table, the values
 
 
-def _safetensors_contents(data: bytes, table_bytes: int) -> dict[str, Stored]:
-    length = int.from_bytes(data[:8], "little")
-    if length > len(data) - 8:
+def _safetensors_table(raw: Raw, table_bytes: int) -> tuple[dict[str, Any], Raw]:
+    """The table, and the values behind it."""
+    length = int.from_bytes(bytes(raw[:8]), "little")
+    if length > len(raw) - 8:
         raise Refused("is cut short: its table of contents is longer than the file")
     if length > table_bytes:
         raise Refused("has a table of contents far too long for this network")
-    table = json.loads(data[8 : 8 + length])
+    table = json.loads(bytes(raw[8 : 8 + length]))
+    return table, raw[8 + length :]
+
+
+def _safetensors_contents(raw: Raw, table_bytes: int) -> dict[str, Stored]:
+    table, values = _safetensors_table(raw, table_bytes)
     table.pop("__metadata__", None)
-    values = memoryview(data)[8 + length :]
     _check_tiling([tuple(entry["data_offsets"]) for entry in table.values()], len(values))
     return {name: _safetensors_entry(entry, values) for name, entry in table.items()}
 
@@ -154,7 +238,7 @@ def _check_tiling(spans: list[tuple[int, ...]], size: int) -> None:
         raise Refused("has more or fewer bytes of values than its table of contents says")
 
 
-def _safetensors_entry(entry: Mapping[str, Any], values: memoryview) -> Stored:
+def _safetensors_entry(entry: Mapping[str, Any], values: Raw) -> Stored:
     shape = _sizes(entry["shape"])
     begin, end = entry["data_offsets"]
     if entry["dtype"] not in _DTYPES:
@@ -168,11 +252,36 @@ def _safetensors_entry(entry: Mapping[str, Any], values: memoryview) -> Stored:
 # --- torch.save: a zip file of one pickle (the table) and one record a storage
 
 
-def _torch_contents(data: bytes, table_bytes: int, entries: int) -> Mapping[str, object]:
-    # Each directory entry begins so: counted before zipfile makes an object of each.
-    if data.count(b"PK\x01\x02") > entries:
-        raise Refused("has far more entries than this network has tensors")
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+class _Directory(io.RawIOBase):
+    """A zip file for zipfile, which reads its directory at once, whatever length the file claims."""
+
+    def __init__(self, raw: Raw, most: int) -> None:
+        self.raw, self.most, self.at = raw, most, 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: len(self.raw)}[whence]
+        if self.at < 0:
+            raise OSError("before the file's beginning")
+        return self.at
+
+    def read(self, size: int | None = -1) -> bytes:
+        rest = max(0, len(self.raw) - self.at)
+        size = rest if size is None or size < 0 else min(size, rest)
+        if size > self.most:
+            raise Refused("has far more entries than this network has tensors")
+        found = bytes(self.raw[self.at : self.at + size])
+        self.at += size
+        return found
+
+
+def _torch_contents(raw: Raw, table_bytes: int) -> Mapping[str, object]:
+    with zipfile.ZipFile(_Directory(raw, table_bytes + _ZIP_COMMENT)) as archive:
         members = {member.filename: member for member in archive.infolist()}
     tables = [name for name in members if name.endswith("/data.pkl")]
     if any(name.endswith("/constants.pkl") for name in members):
@@ -182,8 +291,8 @@ def _torch_contents(data: bytes, table_bytes: int, entries: int) -> Mapping[str,
     folder = tables[0].removesuffix("data.pkl")
 
     @cache
-    def record(name: str) -> memoryview:
-        return _record(data, members[folder + name])
+    def record(name: str) -> Raw:
+        return _record(raw, members[folder + name])
 
     if folder + "byteorder" in members and bytes(record("byteorder")) != sys.byteorder.encode():
         raise Refused("was saved by a machine of the other byte order")
@@ -195,17 +304,26 @@ def _torch_contents(data: bytes, table_bytes: int, entries: int) -> Mapping[str,
     return found
 
 
-def _record(data: bytes, member: zipfile.ZipInfo) -> memoryview:
+def _record(data: Raw, member: zipfile.ZipInfo) -> Raw:
     """An entry's bytes as they lie in the file: nothing is unpacked, so nothing can grow."""
     if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
         raise Refused("is compressed, which torch.save never does")
     header = member.header_offset
-    names = sum(int.from_bytes(data[at : at + 2], "little") for at in (header + 26, header + 28))
+    names = sum(int.from_bytes(bytes(data[at : at + 2]), "little") for at in (header + 26, header + 28))
     start = header + 30 + names
-    raw = memoryview(data)[start : start + member.file_size]
-    if len(raw) != member.file_size or zlib.crc32(raw) != member.CRC:
+    raw = data[start : start + member.file_size]
+    if len(raw) != member.file_size or _checksum(raw) != member.CRC:
         raise Refused("is damaged (a checksum is wrong)")
     return raw
+
+
+def _checksum(raw: Raw) -> int:
+    if isinstance(raw, memoryview):
+        return zlib.crc32(raw)
+    found = 0
+    for start in range(0, len(raw), _CHUNK):
+        found = zlib.crc32(raw[start : start + _CHUNK].copy(), found)
+    return found
 
 
 class _Global(NamedTuple):
@@ -216,7 +334,7 @@ class _Global(NamedTuple):
 
 class _Storage(NamedTuple):
     dtype: torch.dtype
-    raw: memoryview
+    raw: Raw
 
 
 _MARK = object()
@@ -231,7 +349,7 @@ _FRESH: dict[str, Callable[[], object]] = {
 }
 
 
-def _interpret(table: bytes, record: Callable[[str], memoryview]) -> object:
+def _interpret(table: bytes, record: Callable[[str], Raw]) -> object:
     """What a pickle of torch.save describes: dicts, lists, tuples, numbers, text, and `Stored` for tensors.
 
     Time and memory are linear in `table`: only text is hashed, and nothing is called.
@@ -298,7 +416,7 @@ def _of(kind: Any, value: Any) -> Any:
     return value
 
 
-def _storage(identifier: object, record: Callable[[str], memoryview]) -> _Storage:
+def _storage(identifier: object, record: Callable[[str], Raw]) -> _Storage:
     """From ("storage", type, key, device it was on, number of values)."""
     kind, storage, key, _, count = _of(tuple, identifier)
     if kind != "storage" or _of(_Global, storage).name not in _STORAGES:

@@ -1,7 +1,8 @@
 """Where a network's weights come from, and whether they fit.
 
-Fresh from a seed, torchvision's for ImageNet, or uploaded: a `Weights` value says which, serves as a cache
-key and stamps pictures, so that nobody takes an untrained network for a trained one. Whatever goes wrong on
+Fresh from a seed, torchvision's for ImageNet, or a file's (uploaded, or in a folder of the server): a `Weights`
+value says which, serves as a cache key and stamps pictures, so that nobody takes an untrained network for a trained
+one. Its card says how pictures were prepared when they were trained, where that is known. Whatever goes wrong on
 the way (no connection, a hostile file, another network's weights) is a `WeightsError`.
 """
 
@@ -10,11 +11,11 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from math import isnan
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -27,7 +28,9 @@ import torchvision.models
 from explorer.errors import ExplorerError
 from explorer.families import FAMILIES, Config, torchvision_model
 from explorer.pictures.preparation import Preparation
-from explorer.running.checkpoints import Refused, Stored, clean, contents
+from explorer.plan import Plan
+from explorer.running.card import UNKNOWN, Card, of_metadata, to_metadata
+from explorer.running.checkpoints import OnDisk, Refused, Stored, clean, contents, metadata
 
 _SAVE_AGAIN = 'save the weights again with torch.save(network.state_dict(), "model.pt")'
 _DATASET = "ImageNet-1K"
@@ -38,6 +41,7 @@ _CHUNK = 1 << 20  # bytes read, and reported as progress, at a time
 _OLD_NAMES = tuple((re.compile(old), new) for family in FAMILIES.values() for old, new in family.old_names.items())
 
 StateDict = Mapping[str, torch.Tensor]
+T = TypeVar("T")
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0 if the server does not say)
 
 
@@ -59,12 +63,15 @@ class Weights:
     """Which weights a network has; equal, also as a cache key, when they are the same numbers.
 
     `identity` is a seed, a member of a torchvision enum ("ResNet50_Weights.IMAGENET1K_V2"), or the SHA-256 of
-    an uploaded file; `name` is what is shown.
+    an uploaded file or of what tells a file in the server's folder from others; `name` is what is shown. `card` is a
+    file's. `moved`: they were loaded for a network that computes something else with the same tensors.
     """
 
-    source: Literal["fresh", "torchvision", "uploaded"]
+    source: Literal["fresh", "torchvision", "uploaded", "folder"]
     identity: str
     name: str = field(compare=False)
+    card: Card = UNKNOWN
+    moved: bool = field(default=False, compare=False)
 
     @property
     def trained(self) -> bool:
@@ -78,7 +85,17 @@ class Weights:
             return f"untrained ({self.name})"
         if self.source == "torchvision":
             return f"torchvision ImageNet, {self.identity.rpartition('.')[2]}"
-        return f"uploaded: {self.name}"
+        said = f"{'uploaded' if self.source == 'uploaded' else 'checkpoint'}: {self.name}"
+        return f"{said}, loaded for another network" if self.moved else said
+
+    @property
+    def of_file(self) -> bool:
+        return self.source in ("uploaded", "folder")
+
+    @property
+    def numbers(self) -> "Weights":
+        """The weights alone: another card makes no other network."""
+        return replace(self, card=UNKNOWN, moved=False)
 
 
 def fresh(seed: int) -> Weights:
@@ -89,6 +106,14 @@ def fresh(seed: int) -> Weights:
 def uploaded(data: bytes, name: str) -> Weights:
     """A file that a user sent, known by its bytes: two files of one name are two weights."""
     return Weights("uploaded", hashlib.sha256(data).hexdigest(), _shown(name))
+
+
+def unknowable(plan: Plan) -> tuple[str, ...]:
+    """What of a network like this nobody can see in a file's names and shapes: sentences for who has loaded one."""
+    return (
+        "Names and shapes fit. What they do not show, nobody has checked: strides, paddings, activations, poolings and "
+        "the order of operations must be those that the weights were trained with.",
+    )
 
 
 # --- torchvision's weights
@@ -111,22 +136,28 @@ def offered(config: Config) -> tuple[Weights, ...]:
 
 
 def categories(weights: Weights) -> tuple[str, ...]:
-    """The names of ImageNet's 1000 classes in the network's order; () where the classes are not known."""
-    return tuple(_entry(weights).meta["categories"]) if weights.source == "torchvision" else ()
+    """The names of all classes in the network's order, ImageNet's or the card's; () where they are not known."""
+    return tuple(_entry(weights).meta["categories"]) if weights.source == "torchvision" else weights.card.classes
 
 
 def class_names(weights: Weights, count: int) -> tuple[str, ...]:
     """A name for each of `count` classes: the weights' own where they know them, else "class 0", "class 1", ..."""
-    return categories(weights) or tuple(f"class {i}" for i in range(count))
+    found = categories(weights)
+    return found if len(found) == count else tuple(f"class {i}" for i in range(count))
 
 
 def preparation(weights: Weights) -> Preparation | None:
     """How these weights' own recipe prepares an image (V1 and V2 resize differently); None if not known."""
     if weights.source != "torchvision":
-        return None
+        return weights.card.preparation
     recipe = _entry(weights).transforms()
     size, resize, interpolation = recipe.crop_size[0], recipe.resize_size[0], recipe.interpolation.value
     return Preparation(size, resize, tuple(recipe.mean), tuple(recipe.std), interpolation)
+
+
+def card_of(weights: Weights) -> Card:
+    """All that is known of them beside their numbers, for who takes them along."""
+    return Card(preparation(weights), categories(weights))
 
 
 def published_accuracy(weights: Weights) -> float | None:
@@ -232,8 +263,8 @@ def read_torchvision(path: Path, name: str, expected: StateDict) -> dict[str, to
     return _fit(found, expected, name)
 
 
-def read_checkpoint(data: bytes, name: str, expected: StateDict) -> dict[str, torch.Tensor]:
-    """The state dict in an uploaded file: safetensors, or what torch.save has written since torch 1.6.
+def read_checkpoint(data: bytes | OnDisk, name: str, expected: StateDict) -> dict[str, torch.Tensor]:
+    """The state dict in a stranger's file: safetensors, or what torch.save has written since torch 1.6.
 
     `expected` is the network's state dict, on any device: names, shapes and dtypes are read, values are not.
     The result has its names, order and dtypes, on the CPU. The file may be {"state_dict": ...} or
@@ -241,8 +272,29 @@ def read_checkpoint(data: bytes, name: str, expected: StateDict) -> dict[str, to
     little more memory beyond `data` than the result. Raises WeightsError, and nothing else.
     """
     shown = _shown(name)
+    return _guarded(shown, lambda: _fit(contents(data, len(expected)), expected, shown))
+
+
+def check_checkpoint(data: bytes | OnDisk, name: str, expected: StateDict) -> None:
+    """Raises WeightsError where `read_checkpoint` would; holds no more than one tensor at a time."""
+    shown = _shown(name)
+
+    def check() -> None:
+        named = _named(contents(data, len(expected)), expected, shown)
+        for key, need in expected.items():
+            _tensor(key, named[key], need.dtype, shown)
+
+    _guarded(shown, check)
+
+
+def read_card(data: bytes | OnDisk, size: int, tensors: int) -> Card:
+    """What a sound file says of its weights' pictures and classes; `size` is the network's. Raises CardError."""
+    return of_metadata(metadata(data, tensors), size)
+
+
+def _guarded(shown: str, read: Callable[[], T]) -> T:
     try:
-        return _fit(contents(data, len(expected)), expected, shown)
+        return read()
     except WeightsError:
         raise
     except Refused as refusal:
@@ -251,19 +303,25 @@ def read_checkpoint(data: bytes, name: str, expected: StateDict) -> dict[str, to
         raise WeightsError(f"{shown} is damaged ({type(error).__name__}); {_SAVE_AGAIN}.") from error
 
 
-def load(network: torch.nn.Module, state: StateDict) -> None:
-    """Puts `state` into `network`, in place; if it does not fit, WeightsError and an unchanged network."""
+def load(network: torch.nn.Module, state: StateDict, take: bool = False) -> None:
+    """Puts `state` into `network`, in place; if it does not fit, WeightsError and an unchanged network.
+
+    With `take` nothing is copied, also into a network on the meta device: the tensors themselves become its own.
+    """
     problems = _mismatches(state, network.state_dict())
     if problems:
         raise _misfit("the state dict", problems)
-    network.load_state_dict(state, strict=True)
+    network.load_state_dict(state, strict=True, assign=take)
 
 
-def save_safetensors(network: torch.nn.Module) -> bytes:
-    """The network's state dict as a safetensors file, which `read_checkpoint` and other programs read."""
+def save_safetensors(network: torch.nn.Module, card: Card = UNKNOWN) -> bytes:
+    """The network's state dict as a safetensors file, which `read_checkpoint` and other programs read.
+
+    With the card in its metadata.
+    """
     # copies: the format refuses tensors that share memory
     copies = {key: value.to("cpu", copy=True).contiguous() for key, value in network.state_dict().items()}
-    return safetensors.torch.save(copies, metadata={"format": "pt"})
+    return safetensors.torch.save(copies, metadata={"format": "pt", **to_metadata(card)})
 
 
 def _shown(name: str) -> str:
@@ -273,6 +331,12 @@ def _shown(name: str) -> str:
 
 def _fit(found: Mapping[str, object], expected: StateDict, name: str) -> dict[str, torch.Tensor]:
     """`found` as the state dict `expected`: all is compared before the first tensor is made."""
+    named = _named(found, expected, name)
+    return {key: _tensor(key, named[key], need.dtype, name) for key, need in expected.items()}
+
+
+def _named(found: Mapping[str, object], expected: StateDict, name: str) -> dict[str, object]:
+    """What is found, under the names of `expected` and with its shapes."""
     # Files from before torch 0.4.1 lack these counters, which only a norm with momentum=None ever reads.
     counters = {
         key: torch.zeros(need.shape, dtype=need.dtype)
@@ -283,7 +347,7 @@ def _fit(found: Mapping[str, object], expected: StateDict, name: str) -> dict[st
     problems = _mismatches(named, expected)
     if problems:
         raise _misfit(name, problems)
-    return {key: _tensor(key, named[key], need.dtype, name) for key, need in expected.items()}
+    return named
 
 
 def _renamed(found: Mapping[str, object], expected: StateDict, name: str) -> dict[str, object]:
