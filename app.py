@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from controls import session
+from controls import session, uploads
 from controls.sidebar.device_form import device_form
 from controls.sidebar.network_form import network_form
 from controls.sidebar.weights_form import weights_form
@@ -39,6 +39,7 @@ try:
         weights_form()
         device_form()
     session.write_link()
+    session.problems().extend(uploads.told())
 
     while session.problems():
         st.warning(plain(session.problems().pop(0)), icon=":material/warning:")

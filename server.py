@@ -1,10 +1,12 @@
 """The app as it is meant to be served: `streamlit run server.py`.
 
-It imports what pages need before the first visitor comes, and forbids browsers to ask any other host for anything.
-`streamlit run app.py` shows the same pages without the two: its first visitor waits for the imports, and nothing but
-the escaping of each single text keeps a hostile file's name from naming a picture elsewhere.
+It imports what pages need before the first visitor comes, forbids browsers to ask any other host for anything, and
+limits what visitors may send. `streamlit run app.py` shows the same pages without the three: its first visitor waits
+for the imports, nothing but the escaping of each single text keeps a hostile file's name from naming a picture
+elsewhere, and uploads may fill the memory.
 """
 
+import asyncio
 import hashlib
 import re
 from base64 import b64encode
@@ -20,6 +22,7 @@ from streamlit.file_util import get_static_dir
 from streamlit.runtime.pages_manager import PagesManager
 
 from controls.start import warm_up
+from controls.uploads import UploadLimits, free_closed_sessions
 
 
 def content_security_policy(page: str) -> str:
@@ -65,7 +68,9 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     # Streamlit learns from the first run of app.py that pages/ is not to be searched; until then a link to any
     # page but the first is answered with "Page not found"
     PagesManager.uses_pages_directory = False
+    freeing = asyncio.create_task(free_closed_sessions())
     yield
+    freeing.cancel()
 
 
-app = st.App("app.py", lifespan=lifespan, middleware=[Middleware(Headers)])
+app = st.App("app.py", lifespan=lifespan, middleware=[Middleware(Headers), Middleware(UploadLimits)])

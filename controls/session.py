@@ -8,7 +8,7 @@ session.entered("level")                             # what it has been set to
 import re
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -21,12 +21,22 @@ from explorer.families import FAMILIES, Config, ConfigError, knobs, plan
 from explorer.links import Choice
 from explorer.pictures.reading import Picture
 from explorer.plan import Plan
+from explorer.plan.wiring import computes_otherwise
 from explorer.running import devices, weights
 from explorer.running.weights import Weights
 
 # what pages keep in the link beside the network; each checks what it reads
 ENTRY = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 MOST_ENTRIES, LONGEST_ENTRY = 40, 300  # characters
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file of weights that the visitor has sent, or chosen among those on the server."""
+
+    weights: Weights
+    place: str  # Streamlit's id of the upload, or the name in the server's folder
+    plan: Plan  # of the network that they were loaded for
 
 
 @dataclass
@@ -37,7 +47,7 @@ class Visitor:
     operation: str | None = None  # the one selected, on whatever page
     against: tuple[str, ...] = ()  # keys of the networks that this one is compared with
     weights: Weights = field(default_factory=lambda: weights.fresh(0))
-    checkpoint: tuple[bytes, str] | None = None  # uploaded, and its name
+    checkpoint: Checkpoint | None = None
     pictures: dict[str, Picture] = field(default_factory=dict)  # uploaded, by digest
     refused_pictures: list[str] = field(default_factory=list)  # sentences, shown once under the uploader
     entries: dict[str, str] = field(default_factory=dict)  # of the pages, in the link
@@ -138,7 +148,10 @@ def compare(keys: tuple[str, ...]) -> None:
 
 def chosen_weights() -> Weights:
     """What the visitor asked for; whether the network can have them is seen when it is built."""
-    return visitor().weights
+    wanted, checkpoint = visitor().weights, visitor().checkpoint
+    if not wanted.of_file or checkpoint is None:
+        return wanted
+    return replace(wanted, moved=bool(computes_otherwise(checkpoint.plan, current_plan())))
 
 
 def use(wanted: Weights) -> None:

@@ -8,12 +8,12 @@ from controls.panels.attribution_choices import choose_methods, choose_options, 
 from controls.panels.attribution_maps import choose_view, explain, side_by_side
 from controls.panels.attribution_truth import truth
 from controls.panels.contenders import choose_contenders
+from controls.panels.network_input import network_input, say_doubt
 from controls.panels.picture import chosen_picture
 from controls.services import built, forwards
 from controls.services.subject import Subject
 from explorer.analyses import activations
 from explorer.counting import comparisons
-from explorer.plots import mosaic
 from explorer.running import weights
 
 MOST_OTHERS = 3  # networks beside this one
@@ -29,13 +29,12 @@ _, used = built.current()
 subject = Subject(config, used, picture, device)
 names = weights.class_names(used, config.classes)
 with middle:
-    size = f"{config.input_size}×{config.input_size}"
-    seen = mosaic.data_url(subject.seen)
-    st.image(seen, caption=f"What the network gets, {size}", width="stretch")
+    network_input(subject.seen, config, used)
 with right:
     answers = activations.answers(forwards.logits(subject))
     table(answers, names)
     st.caption(f"Weights: {used.label}")
+say_doubt(config, used)
 if not used.trained:
     st.warning(
         "**Untrained weights:** these maps are pictures of the architecture, not of knowledge. Load trained weights in "

@@ -6,6 +6,7 @@ from controls import session
 from controls.choices import OneOf
 from controls.panels.answers import answers
 from controls.panels.channels import channels
+from controls.panels.network_input import network_input, say_doubt
 from controls.panels.operation import choose_operation
 from controls.panels.picture import chosen_picture
 from controls.panels.stages import stages
@@ -13,7 +14,6 @@ from controls.panels.two_passes import two_passes
 from controls.services import built, forwards
 from explorer.families import family_of
 from explorer.plan.wiring import refined_layers, stage_ends
-from explorer.plots import mosaic
 
 LAYER = OneOf("layer", "")
 
@@ -28,10 +28,10 @@ network, used = built.current()
 seen = forwards.seen(picture, config, used)
 found = forwards.forward(network, config, used, picture, tuple(op.name for op in ends.values()))
 with middle:
-    caption = f"What the network gets, {config.input_size}×{config.input_size}"
-    st.image(mosaic.data_url(seen), caption=caption, width="stretch")
+    network_input(seen, config, used)
 with right:
     answers(config, used, session.device(), found)
+say_doubt(config, used)
 
 st.subheader("First glance")
 stages(ends, found.maps)

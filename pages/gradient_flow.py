@@ -8,6 +8,7 @@ from controls.panel import say_refusal
 from controls.panels.contenders import choose_contenders
 from controls.panels.gradient_lines import gradient_lines, numbers_as_csv, output_lines
 from controls.panels.gradient_routes import path_lengths, shortcut_share, who_feeds_whom
+from controls.panels.network_input import say_doubt
 from controls.services import built, gradient_runs
 from controls.services.gradient_runs import Run
 from explorer.analyses.batches import RANDOM, Inputs
@@ -84,6 +85,8 @@ def choose_run(config: Config) -> Run:
         used = built.current()[1]
     pictures = {"noise": (), "samples": tuple(map(sample, SAMPLES)), "own": own}[source]
     preparation = built.preparation(config, used) if pictures else None
+    if pictures:
+        say_doubt(config, used)
     inputs = Inputs(count, label, pictures, preparation)
     return Run(config, used, inputs, mode, seeds, session.device())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from controls import uploads
 from explorer.analyses.attribution.methods import METHODS
 from explorer.command_line.program import COMMANDS, main
 from explorer.counting import budget
@@ -68,8 +69,10 @@ def test_numbers_are_those_of_the_code():
         "EXPLORER_MAX_MEMORY": "half of the free memory of machine, container or GPU",
         "EXPLORER_MAX_PARAMS": "what fits in that memory",
         "EXPLORER_MAX_OPERATIONS": "20000",
+        "EXPLORER_MAX_UPLOADS": "a quarter of the memory that is free when the server starts",
+        "EXPLORER_CHECKPOINTS": "none",
     }
-    assert (budget.SHARE, budget.MOST_OPERATIONS) == (0.5, 20_000)
+    assert (budget.SHARE, budget.MOST_OPERATIONS, uploads.SHARE) == (0.5, 20_000, 4)
 
 
 def test_every_family_and_its_papers_are_named():

@@ -2,12 +2,10 @@
 
 import streamlit as st
 
-from controls import session
+from controls import session, uploads
 from controls.text import plain
 from explorer.pictures.reading import Picture, PictureError, read_picture
 from explorer.pictures.samples import SAMPLES, sample
-
-MOST_PICTURES = 12  # of one visitor's own that are kept
 
 
 def titles() -> dict[str, str]:
@@ -39,6 +37,7 @@ def chosen_picture() -> Picture:
         "Your own pictures",
         type=["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif"],
         accept_multiple_files=True,
+        max_upload_size=uploads.largest_picture(),
         key="uploads",
         on_change=_take,
         help="They stay in this session's memory and are gone when it ends.",
@@ -51,15 +50,18 @@ def chosen_picture() -> Picture:
 
 def _take() -> None:
     """Read what was uploaded; the visitor is told which files cannot be read, and the others are kept."""
-    own = session.visitor().pictures
-    for file in session.entered("uploads") or []:
+    own, refused = session.visitor().pictures, session.visitor().refused_pictures
+    files, lost = uploads.arrived(session.entered("uploads"))
+    if lost:
+        refused.append("A picture did not reach the server, or was removed from it: send it again.")
+    for file in files:
         try:
             picture = read_picture(file.getvalue(), file.name, owner=id(session.visitor()))
         except PictureError as error:
-            session.visitor().refused_pictures.append(str(error))
+            refused.append(str(error))
         else:
             if picture.digest not in own:
                 own[picture.digest] = picture
                 session.show("picture", picture.digest)
-    while len(own) > MOST_PICTURES:
+    while len(own) > uploads.MOST_PICTURES:
         del own[next(iter(own))]

@@ -8,10 +8,13 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from controls import session
+from controls.services import checkpoints
 from controls.text import plain
+from explorer.counting import budget
 from explorer.families import Config, plan
 from explorer.pictures.preparation import Preparation, standard_preparation
 from explorer.running import devices, weights
+from explorer.running.card import CardError
 from explorer.running.network import blank, build
 from explorer.running.weights import Weights, WeightsError
 
@@ -37,7 +40,7 @@ def current() -> tuple[GraphModule, Weights]:
 
 def network(config: Config, wanted: Weights, device: str) -> GraphModule:
     """Any network, in eval mode; whoever runs it only reads it. Raises WeightsError."""
-    return _network(config, wanted, device, lambda: _values(config, wanted))
+    return _network(config, wanted.numbers, device, lambda: _values(config, wanted))
 
 
 def tell(error: WeightsError) -> None:
@@ -49,25 +52,21 @@ def tell(error: WeightsError) -> None:
 
 
 @st.cache_resource(max_entries=MOST_NETWORKS, show_spinner=False)
-def _network(config: Config, wanted: Weights, device: str, _values: Callable[[], StateDict | None]) -> GraphModule:
-    seed = int(wanted.identity) if wanted.source == "fresh" else 0
-    network = build(plan(config), seed=seed)
-    values = _values()
-    if values is not None:
-        weights.load(network, values)
+def _network(config: Config, wanted: Weights, device: str, _values: Callable[[], StateDict]) -> GraphModule:
+    if wanted.source == "fresh":
+        return build(plan(config), int(wanted.identity), device)
+    budget.check(plan(config))
+    network = blank(plan(config))
+    weights.load(network, _values(), take=True)  # a large checkpoint is in memory once
     return network.to(device)
 
 
-def _values(config: Config, wanted: Weights) -> StateDict | None:
+def _values(config: Config, wanted: Weights) -> StateDict:
     """The state dict of weights that are not fresh. Raises WeightsError."""
-    if wanted.source == "fresh":
-        return None
     expected = blank(plan(config)).state_dict()
-    if wanted.source == "uploaded":
-        checkpoint = session.visitor().checkpoint
-        if checkpoint is None:
-            raise WeightsError(f"{wanted.name} is no longer there; upload it again.")
-        return weights.read_checkpoint(*checkpoint, expected)
+    if wanted.of_file:
+        with checkpoints.opened(wanted) as data:
+            return weights.read_checkpoint(data, wanted.name, expected)
     bar = st.progress(0.0, f"Downloading {wanted.name} ...")
 
     def show(done: int, total: int) -> None:
@@ -82,10 +81,40 @@ def _values(config: Config, wanted: Weights) -> StateDict | None:
 
 def preparation(config: Config, of: Weights) -> Preparation:
     """How a picture becomes this network's input: as its weights were trained, at the network's size."""
-    trained = weights.preparation(of)
-    if trained is None or config.input_size != trained.size:
-        return standard_preparation(config.input_size, config.channels)
-    return trained
+    if of.of_file:
+        trained = _of_card(config, of)
+    else:
+        trained = weights.preparation(of)
+        if trained is not None and config.input_size != trained.size:
+            trained = None
+    return trained or standard_preparation(config.input_size, config.channels)
+
+
+def _of_card(config: Config, of: Weights) -> Preparation | None:
+    try:
+        return of.card.fit(config.input_size, config.channels, config.classes).preparation
+    except CardError:  # the weights' own network is another
+        return None
+
+
+def origin_of_preparation(config: Config, of: Weights) -> str:
+    """Who says so, in a few words."""
+    if of.of_file:
+        return "ImageNet's" if _of_card(config, of) is None else "said of this checkpoint"
+    if of.source == "fresh":
+        return "ImageNet's, since nothing was trained"
+    own = weights.preparation(of) == preparation(config, of)
+    return "the recipe of these weights" if own else "ImageNet's, since these weights are for another size"
+
+
+def doubt(config: Config, of: Weights) -> str:
+    """What is not known of how pictures are to be prepared for these weights, in a sentence; "" where it is known."""
+    if not of.of_file or _of_card(config, of) is not None:
+        return ""
+    return (
+        f"How pictures were prepared for {of.name} is not known. ImageNet's mean and deviation are taken; where it was "
+        "trained with others, its answers mean nothing: say it in the sidebar."
+    )
 
 
 def within(config: Config, batch: int, needed: int, work: Callable[[], Any]) -> Any:

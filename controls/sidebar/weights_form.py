@@ -1,28 +1,33 @@
-"""With which weights does the network run: fresh ones, torchvision's, or the visitor's own?"""
+"""With which weights does the network run: fresh ones, torchvision's, or those of a file?"""
 
 import streamlit as st
 
-from controls import session
-from controls.services import built
-from explorer.running import weights
-from explorer.running.network import blank
-from explorer.running.weights import WeightsError
+from controls import session, uploads
+from controls.services import built, checkpoints
+from controls.sidebar.card_form import card_form
+from controls.text import plain
+from explorer.running import checkpoint_folder, weights
+from explorer.running.weights import Weights, WeightsError
 
-MOST_CHECKPOINT = 600  # MB
+OF_FILES = {"uploaded": "A checkpoint of your own", "folder": "A checkpoint on the server"}
 
 
 def weights_form() -> None:
     """Fresh from a seed, torchvision's where the network is one of theirs, or a file."""
+    if checkpoints.gone():
+        session.problems().append(f"{session.chosen_weights().name} was taken away; the network has fresh weights.")
+        session.visitor().checkpoint = None
+        session.use(weights.fresh(0))
     offered = {w.identity: w for w in weights.offered(session.config())}
     chosen = session.chosen_weights()
-    options = ["fresh", *offered, "uploaded"]
+    options = ["fresh", *offered, "uploaded", *(["folder"] if checkpoint_folder.folder() else [])]
     source = chosen.identity if chosen.source == "torchvision" else chosen.source
     if source not in options:  # the network is no longer the one that these weights are for
         session.use(weights.fresh(0))
         source = "fresh"
-    if session.entered("weights.source") != "uploaded":  # there a file may still be awaited
+    if session.entered("weights.source") not in OF_FILES:  # there a file may still be awaited
         session.show("weights.source", source)
-    titles = {"fresh": "Fresh (untrained)", "uploaded": "A checkpoint of your own"}
+    titles = {"fresh": "Fresh (untrained)", **OF_FILES}
     picked = st.selectbox(
         "Weights",
         options,
@@ -41,37 +46,78 @@ def weights_form() -> None:
             on_change=lambda: session.use(weights.fresh(session.entered("weights.seed"))),
             help="The same seed gives the same weights, on every machine.",
         )
-    elif picked == "uploaded":
-        _upload()
+    elif picked in OF_FILES:
+        _take_upload() if picked == "uploaded" else _take_from_folder()
+        used = session.chosen_weights()
+        if used.source == picked:
+            _say(used)
+            card_form(used)
 
 
-def _pick(offered: dict[str, weights.Weights]) -> None:
+def _pick(offered: dict[str, Weights]) -> None:
     picked = session.entered("weights.source")
-    if picked == "uploaded":
-        if checkpoint := session.visitor().checkpoint:
-            session.use(weights.uploaded(*checkpoint))
+    if picked in OF_FILES:
+        checkpoint = session.visitor().checkpoint
+        if checkpoint and checkpoint.weights.source == picked:
+            session.use(checkpoint.weights)
     else:
         session.use(offered.get(picked) or weights.fresh(0))
 
 
-def _upload() -> None:
+def _take_upload() -> None:
     file = st.file_uploader(
         "Checkpoint",
         type=["safetensors", "pt", "pth"],
-        max_upload_size=MOST_CHECKPOINT,
+        key="weights.file",
+        max_upload_size=uploads.largest_file(),
         help="safetensors, or torch.save(network.state_dict()). Names and shapes must be this network's.",
     )
-    if file is None:
-        return
-    data = file.getvalue()
-    candidate = weights.uploaded(data, file.name)
-    if candidate == session.chosen_weights():
+    if uploads.arrived(session.entered("weights.file"))[1]:
+        st.warning("The checkpoint did not reach the server: send it again.", icon=":material/warning:")
+    checkpoint = session.visitor().checkpoint
+    if file is None or (checkpoint is not None and checkpoint.place == file.file_id):
         return
     try:
         with st.spinner("Checking the file ..."):
-            weights.read_checkpoint(data, file.name, blank(session.current_plan()).state_dict())
+            checkpoints.take_upload(file)
     except WeightsError as error:
         built.tell(error)
-    else:
-        session.visitor().checkpoint = data, file.name
-        session.use(candidate)
+
+
+def _take_from_folder() -> None:
+    names = checkpoint_folder.names()
+    if not names:
+        endings = ", ".join(checkpoint_folder.ENDINGS)
+        st.caption(f"There are none yet: the server's folder has no file that ends in {endings}.")
+        return
+    used = session.chosen_weights()
+    name = st.selectbox(
+        "Checkpoint",
+        names,
+        index=names.index(used.name) if used.source == "folder" and used.name in names else None,
+        placeholder="Choose a file",
+        key="weights.name",
+        persist_state="session",
+        help="Files in a folder that the server's owner has opened. Names and shapes must be this network's.",
+    )
+    checkpoint = session.visitor().checkpoint
+    if name is None or (used.source == "folder" and checkpoint is not None and checkpoint.place == name):
+        return
+    try:
+        with st.spinner("Checking the file ..."):
+            checkpoints.take_from_folder(name)
+    except WeightsError as error:
+        built.tell(error)
+
+
+def _say(used: Weights) -> None:
+    """What the visitor should know of weights that fit."""
+    st.caption(f":material/check: In use: {plain(used.name)}")
+    if used.moved:
+        st.info(
+            "These weights were loaded for a network that computes something else with the same tensors: turn the "
+            "knobs back, or read the results as those of a network that nobody has trained.",
+            icon=":material/warning:",
+        )
+    for sentence in weights.unknowable(session.current_plan()):
+        st.caption(sentence)

@@ -33,10 +33,10 @@ def limits(free: int | None = None) -> Limits:
     EXPLORER_MAX_OPERATIONS, EXPLORER_MAX_PARAMS and EXPLORER_MAX_MEMORY (bytes, or 512MB, 4GB) come first.
     Raises ValueError, naming the variable, for one that is not a number.
     """
-    memory = _environment("EXPLORER_MAX_MEMORY") or int(SHARE * (free_memory() if free is None else free))
+    memory = setting("EXPLORER_MAX_MEMORY") or int(SHARE * (free_memory() if free is None else free))
     return Limits(
-        operations=_environment("EXPLORER_MAX_OPERATIONS") or MOST_OPERATIONS,
-        params=_environment("EXPLORER_MAX_PARAMS") or memory // 4,
+        operations=setting("EXPLORER_MAX_OPERATIONS") or MOST_OPERATIONS,
+        params=setting("EXPLORER_MAX_PARAMS") or memory // 4,
         memory=memory,
     )
 
@@ -93,7 +93,7 @@ NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)(MB|GB)?")
 FACTORS = {"MB": 10**6, "GB": 10**9, None: 1}
 
 
-def _environment(name: str) -> int:
+def setting(name: str) -> int:
     """The variable's number; 0 where it is not set."""
     text = os.environ.get(name, "")
     if not text.strip():

@@ -1,0 +1,83 @@
+"""Files of weights that a visitor brings, or that lie on the server: found sound, kept, and opened again."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from controls import session, uploads
+from controls.session import Checkpoint
+from explorer.running import checkpoint_folder, weights
+from explorer.running.card import Card, CardError
+from explorer.running.checkpoints import OnDisk
+from explorer.running.network import blank
+from explorer.running.weights import Weights, WeightsError
+
+
+def take_upload(file: UploadedFile) -> None:
+    """Use an uploaded file's weights from now on. Raises WeightsError, and leaves everything as it was."""
+    data = file.getvalue()
+    # known by its bytes, which is found out once: for the largest files it takes a second
+    _take(data, file.name, lambda: weights.uploaded(data, file.name), file.file_id)
+
+
+def take_from_folder(name: str) -> None:
+    """Use the weights of a file on the server from now on. Raises WeightsError, and leaves everything as it was."""
+    with checkpoint_folder.opened(name) as data:
+        _take(data, name, lambda: checkpoint_folder.weights_of(name), name)
+
+
+def _take(data: bytes | OnDisk, name: str, known_as: Callable[[], Weights], place: str) -> None:
+    config, plan = session.config(), session.current_plan()
+    expected = blank(plan).state_dict()
+    weights.check_checkpoint(data, name, expected)
+    found = known_as()
+    try:
+        card = weights.read_card(data, config.input_size, len(expected))
+        card.fit(config.input_size, config.channels, config.classes)
+        found = replace(found, card=card)
+    except CardError as error:
+        session.problems().append(f"What {found.name} says of its own pictures and classes is left out: {error}")
+    session.visitor().checkpoint = Checkpoint(found, place, plan)
+    session.use(found)
+
+
+def describe(card: Card) -> None:
+    """Take what the visitor says of the pictures and classes of the weights in use. Raises CardError."""
+    config, known = session.config(), session.visitor()
+    card.fit(config.input_size, config.channels, config.classes)
+    if known.checkpoint is not None and known.weights.of_file:
+        described = replace(known.checkpoint.weights, card=card)
+        known.checkpoint = replace(known.checkpoint, weights=described)
+        session.use(described)
+
+
+@contextmanager
+def opened(wanted: Weights) -> Iterator[bytes | OnDisk]:
+    """The bytes of weights that were taken. Raises WeightsError where they are gone, or others by now."""
+    checkpoint = session.visitor().checkpoint
+    if checkpoint is None or checkpoint.weights.identity != wanted.identity:
+        raise _gone(wanted.name)
+    if wanted.source == "folder":
+        if checkpoint_folder.weights_of(checkpoint.place) != wanted.numbers:
+            raise WeightsError(f"{wanted.name} was written anew since it was chosen; choose it again.")
+        with checkpoint_folder.opened(checkpoint.place) as file:
+            yield file
+        return
+    data = uploads.content(checkpoint.place)
+    if data is None:
+        raise _gone(wanted.name)
+    yield data
+
+
+def gone() -> bool:
+    """Whether the visitor has taken away the upload whose weights are in use."""
+    known = session.visitor()
+    if known.weights.source != "uploaded" or known.checkpoint is None:
+        return False
+    return uploads.content(known.checkpoint.place) is None
+
+
+def _gone(name: str) -> WeightsError:
+    return WeightsError(f"{name} is no longer there; upload it again.")

@@ -1,0 +1,195 @@
+"""What visitors send: how much the server takes, and when it is gone again.
+
+Streamlit holds every uploaded file in memory until its session ends, whether a page ever reads it or not, and has a
+limit for a single file alone. `UploadLimits` refuses what would be too much for one session, or for all of them
+together; `free_closed_sessions` ends the sessions whose browser has gone.
+"""
+
+import asyncio
+import gc
+import os
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.runtime import Runtime, get_instance
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from explorer.counting import budget
+from explorer.pictures.reading import MOST_BYTES
+
+MB = 2**20  # as Streamlit counts
+MOST_PICTURES = 12  # of one visitor's own that are kept
+EACH = 2**16  # bytes that a file is counted as at least, lest a million empty ones pass
+SHARE = 4  # all files together: one part in so many of the memory that is free when the server starts
+PATIENCE = 30.0  # seconds that a session without a browser is kept: a short loss of the network
+UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+/?")
+
+_told: dict[str, list[str]] = defaultdict(list)  # session -> sentences that its page has not shown yet
+
+
+def largest_file() -> int:
+    """MB that a single file may have: the server's own setting, which fits the largest checkpoint."""
+    found: int = st.get_option("server.maxUploadSize")
+    return found
+
+
+def largest_picture() -> int:
+    """MB; what an uploader shows, so never more than the server would take."""
+    return min(MOST_BYTES // MB, largest_file())
+
+
+def session_limit() -> int:
+    """Bytes: a checkpoint and all pictures of the largest size."""
+    return largest_file() * MB + MOST_PICTURES * MOST_BYTES
+
+
+def server_limit() -> int:
+    """Bytes, by EXPLORER_MAX_UPLOADS or by the memory that is free now; at least one largest file fits."""
+    return budget.setting("EXPLORER_MAX_UPLOADS") or max(budget.free_memory() // SHARE, largest_file() * MB)
+
+
+class UploadLimits:
+    """Middleware that refuses an upload by the length that it declares, and again as its bytes arrive."""
+
+    def __init__(self, app: ASGIApp, session: int | None = None, server: int | None = None) -> None:
+        self.app = app
+        self.session, self.server = session or session_limit(), server or server_limit()
+        self.arriving: Counter[str] = Counter()  # session -> bytes of uploads that are under way
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = UPLOAD.search(scope["path"]) if scope["type"] == "http" and scope["method"] == "PUT" else None
+        if found is None:
+            await self.app(scope, receive, send)
+            return
+        session, arrived = found[1], 0
+        if sentence := self._refusal(session, _declared(scope)):
+            tell(session, sentence)
+            await PlainTextResponse(sentence, 413)(scope, receive, send)
+            return
+
+        async def counted() -> Message:
+            nonlocal arrived
+            message = await receive()
+            size = len(message.get("body", b""))
+            if size and (sentence := self._refusal(session, size)):
+                tell(session, sentence)
+                raise HTTPException(413, sentence)
+            arrived += size
+            self.arriving[session] += size
+            return message
+
+        try:
+            await self.app(scope, counted, send)
+        finally:
+            self.arriving[session] -= arrived
+            if not self.arriving[session]:
+                del self.arriving[session]
+
+    def _refusal(self, session: str, size: int) -> str:
+        """Why this many bytes more are too many; "" where they are not."""
+        held = _held(get_instance())
+        if held.get(session, 0) + self.arriving[session] + size > self.session:
+            return (
+                f"A file was not taken: all files of one visitor may have {self.session // MB} MB together. Remove "
+                "some, or open the page anew."
+            )
+        if sum(held.values()) + self.arriving.total() + size > self.server:
+            return (
+                f"A file was not taken: the files of all visitors may have {self.server // MB} MB together, and others "
+                "have sent theirs. Try again later."
+            )
+        return ""
+
+
+def _declared(scope: Scope) -> int:
+    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+    return int(lengths[0]) if lengths and lengths[0].isdigit() else 0
+
+
+def _held(runtime: Runtime) -> dict[str, int]:
+    """Bytes by session."""
+    manager = runtime.uploaded_file_mgr
+    assert isinstance(manager, MemoryUploadedFileManager)
+    sessions = list(manager.file_storage.items())
+    return {session: sum(max(EACH, len(file.data)) for file in list(files.values())) for session, files in sessions}
+
+
+# ---- what the page says of it ----
+
+
+def tell(session: str, sentence: str) -> None:
+    """Have the visitor's page say it, now: the uploader itself shows no more than a number."""
+    runtime = get_instance()
+    if not runtime.is_active_session(session) or sentence in _told[session]:
+        return
+    _told[session].append(sentence)
+    info = runtime._session_mgr.get_active_session_info(session)
+    if info:
+        info.session.request_rerun(info.session._client_state)  # as Streamlit itself does when a script has changed
+
+
+def told() -> list[str]:
+    """Sentences about this visitor's uploads, once."""
+    context = get_script_run_ctx()
+    return _told.pop(context.session_id, []) if context else []
+
+
+# ---- files, as a script gets them ----
+
+
+def arrived(value: Any) -> tuple[list[UploadedFile], bool]:
+    """The files in an uploader's value, and whether there are others of which the server has no bytes."""
+    files = value if isinstance(value, list) else [] if value is None else [value]
+    found = [file for file in files if isinstance(file, UploadedFile)]
+    return found, len(found) < len(files)
+
+
+def content(file_id: str) -> bytes | None:
+    """The bytes that this visitor has sent under an id; None once they were removed."""
+    context = get_script_run_ctx()
+    files = context.uploaded_file_mgr.get_files(context.session_id, [file_id]) if context else []
+    return files[0].data if files else None
+
+
+# ---- sessions whose browser has gone ----
+
+
+async def free_closed_sessions(patience: float = PATIENCE, pause: float = 5.0) -> None:
+    """Ends each session that has been without a browser for `patience` seconds; goes on until it is cancelled.
+
+    Streamlit lets go of them when the next visitor comes, and so of nothing on a server that nobody visits.
+    """
+    since: Mapping[str, float] = {}
+    while True:
+        await asyncio.sleep(pause)
+        runtime, now = get_instance(), time.monotonic()
+        open_sessions = {one.session.id for one in runtime._session_mgr.list_sessions()}
+        idle = {session for session in open_sessions if not runtime.is_active_session(session)}
+        since = {session: since.get(session, now) for session in idle}
+        over = [session for session, began in since.items() if now - began >= patience]
+        for session in over:
+            runtime.close_session(session)
+        for session in _told.keys() - open_sessions:
+            del _told[session]
+        if over:
+            gc.collect()  # Streamlit does so after a run of the script, of which there may be none
+            _trim()
+
+
+def _trim() -> None:
+    """Gives freed memory back to the system where the C library keeps it."""
+    if os.name == "posix":
+        import ctypes
+
+        library = ctypes.CDLL(None)
+        if hasattr(library, "malloc_trim"):
+            library.malloc_trim(0)

@@ -1,0 +1,193 @@
+"""What visitors may send, tried on a real server by its own upload endpoint; and what becomes of it."""
+
+import http.client
+import os
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+from served import free_port, wait_until_healthy
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Common_pb2 import FileUploaderState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from visitor import FEATURE_MAPS, fine, messages, opened
+from websockets.sync.client import connect
+
+from controls import uploads
+from explorer.families import FAMILIES, plan
+
+ROOT = Path(__file__).parents[1]
+MB = 2**20
+OF_ALL, OF_ONE, LARGEST = 300, 242, 2  # MB: what the server below takes; twelve pictures of 20 MB, and one file
+WHOLE = LARGEST * MB - 1024  # a file of the largest size, as the limit counts what is around it
+
+
+class Tab:
+    """A browser's tab, as far as uploads go."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.leave = ExitStack()
+        address = f"ws://127.0.0.1:{port}/_stcore/stream"
+        self.socket = self.leave.enter_context(
+            connect(address, subprotocols=["streamlit"], max_size=None, close_timeout=1)
+        )
+        request = BackMsg()
+        request.rerun_script.query_string = "network=resnet20_cifar"
+        self.socket.send(request.SerializeToString())
+        self.session = self.messages("new_session")[-1].new_session.initialize.session_id
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/_stcore/health")
+        self.token = re.search(r"_streamlit_xsrf=([^;]+)", str(connection.getresponse().headers))[1]
+        connection.close()
+
+    def messages(self, last: str) -> list[ForwardMsg]:
+        """What the server says, up to a message of this type."""
+        found: list[ForwardMsg] = []
+        while not found or found[-1].WhichOneof("type") != last:
+            message = ForwardMsg()
+            message.ParseFromString(self.socket.recv(timeout=60))
+            found.append(message)
+        return found
+
+    def send(self, name: str, size: int, chunked: bool = False) -> tuple[int, str]:
+        """Status and text of the answer to an upload of zeros."""
+        head = f'--x\r\nContent-Disposition: form-data; name="f"; filename="{name}"\r\n\r\n'.encode()
+        body = head + bytes(size) + b"\r\n--x--\r\n"
+        headers = {
+            "Content-Type": "multipart/form-data; boundary=x",
+            "Cookie": f"_streamlit_xsrf={self.token}",
+            "X-Xsrftoken": self.token,
+        }
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        path = f"/_stcore/upload_file/{self.session}/{name}"
+        parts = (body[start : start + MB] for start in range(0, len(body), MB))
+        connection.request("PUT", path, parts if chunked else body, headers, encode_chunked=chunked)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, text
+
+    def fill(self, most: int) -> tuple[int, int, str]:
+        """Files of the largest size until one is refused: how many were taken, and the refusal."""
+        for count in range(most):
+            status, text = self.send(f"f{count}", WHOLE)
+            if status != 204:
+                return count, status, text
+        return most, 204, ""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, psutil.Process]]:
+    port, log = free_port(), tmp_path_factory.mktemp("log") / "log"
+    command = [sys.executable, "-m", "streamlit", "run", "server.py", f"--server.port={port}"]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*command, "--server.headless=true", f"--server.maxUploadSize={LARGEST}"],
+            cwd=ROOT,
+            env=os.environ | {"EXPLORER_MAX_UPLOADS": f"{OF_ALL * MB}"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_until_healthy(process, port, log)
+        yield port, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_one_visitor_and_all_together_send_no_more_than_the_limits_and_it_is_freed_when_they_go(server):
+    port, process = server
+    greedy, other = Tab(port), Tab(port)
+    greedy.messages("script_finished")
+    before = process.memory_info().rss / MB
+
+    count, status, text = greedy.fill(200)
+    assert (count * LARGEST, status) == (OF_ONE, 413)
+    assert text.startswith(f"A file was not taken: all files of one visitor may have {OF_ONE} MB together.")
+    # which the page says too, at once, without a click
+    said = [one.delta.new_element.alert.body for one in greedy.messages("script_finished")]
+    assert sum("all files of one visitor may have" in body for body in said) == 1
+
+    count, status, text = other.fill(200)
+    assert (count * LARGEST, status) == (OF_ALL - OF_ONE, 413)
+    assert text.startswith(f"A file was not taken: the files of all visitors may have {OF_ALL} MB together")
+    # a length that is not declared changes nothing
+    assert other.send("more", WHOLE, chunked=True)[0] == 413
+    held = process.memory_info().rss / MB
+    assert held - before < 1.2 * OF_ALL
+
+    greedy.leave.close()
+    other.leave.close()
+    deadline = time.monotonic() + 60
+    while process.memory_info().rss / MB > held - 0.8 * OF_ALL:
+        assert time.monotonic() < deadline, "the memory of sessions that are gone is not freed within a minute"
+        time.sleep(1)
+    late = Tab(port)
+    assert late.send("again", MB)[0] == 204
+    late.leave.close()
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(server):
+    tab = Tab(server[0])
+    assert tab.send("large", LARGEST * MB + 1)[0] == 413
+    assert tab.send("large", (LARGEST + 2) * MB, chunked=True)[0] == 413
+    tab.leave.close()
+
+
+def test_a_million_empty_files_are_not_for_free(server):
+    # 242 MB at 64 kB each are 3,872; tried on what counts them
+    assert OF_ONE * MB // uploads.EACH == 3872
+
+
+def test_every_preset_fits():
+    with (ROOT / ".streamlit" / "config.toml").open("rb") as file:
+        largest = tomllib.load(file)["server"]["maxUploadSize"] * MB
+    for family in FAMILIES.values():
+        for name, preset in family.presets.items():
+            # parameters and a norm's statistics in float32; the rest are names
+            assert 4 * plan(preset.config).params * 1.01 < largest, name
+
+
+# --- what a page makes of files that are not there
+
+
+@pytest.fixture
+def page(navigation):
+    return opened(FEATURE_MAPS, network="resnet20_cifar")
+
+
+def with_unknown_file(app, label):
+    """The session after a browser has claimed a file that it never sent."""
+    box = next(box for box in app.file_uploader if box.label == label)
+    claimed = FileUploaderState()
+    claimed.uploaded_file_info.add(file_id="never-sent", name="x.png", size=3)
+    states = app._tree.get_widget_states()
+    (state,) = [one for one in states.widgets if one.id == box.proto.id] or [states.widgets.add(id=box.proto.id)]
+    state.file_uploader_state_value.CopyFrom(claimed)
+    return fine(app._run(states))
+
+
+def test_a_picture_that_was_never_sent(page):
+    (sentence,) = messages(with_unknown_file(page, "Your own pictures"))
+    assert sentence == "A picture did not reach the server, or was removed from it: send it again."
+
+
+def test_a_checkpoint_that_was_never_sent(page):
+    page.selectbox(key="weights.source").select("uploaded").run()
+    (sentence,) = messages(with_unknown_file(page, "Checkpoint"))
+    assert sentence == "The checkpoint did not reach the server: send it again."
+
+
+def test_uploaders_show_their_limits(page):
+    page.selectbox(key="weights.source").select("uploaded").run()
+    shown = {box.label: box.proto.max_upload_size_mb for box in page.file_uploader}
+    assert (shown["Checkpoint"], shown["Your own pictures"]) == (uploads.largest_file(), 20)
