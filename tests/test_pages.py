@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from test_imports import GRAPH, MODULES, TENSORS, within
+from import_graph import GRAPH, MODULES, TENSORS, within
 
 from controls import session
 
