@@ -71,6 +71,12 @@ def test_imports_run_one_way_through_the_rooms(room):
         assert rooms_of(GRAPH[module]) <= ROOMS[room] | {room} | OPEN_TO_ALL, module
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_arrow_is_allowed_in_vain(room):
+    used = set().union(*(rooms_of(GRAPH[module]) for module in within(f"explorer.{room}")))
+    assert ROOMS[room] <= used
+
+
 @pytest.mark.parametrize("module", sorted(OPEN_TO_ALL))
 def test_what_is_open_to_all_imports_nothing_of_ours(module):
     assert rooms_of(GRAPH[f"explorer.{module}"]) == set()
