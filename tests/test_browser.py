@@ -328,6 +328,17 @@ def test_pages_fit_laptops_and_desks(visit, name, scheme):
         page.screenshot(path=ARTEFACTS / f"{name}-{scheme}-{width}.png", animations="disabled")
 
 
+def test_long_work_is_started_and_stopped_by_a_click(visit):
+    page = visit("attribution", network="resnet50", methods="occlusion")
+    start, stop = page.locator(".st-key-work-Explain button"), page.locator(".st-key-work-Explain-stop button")
+    start.click()
+    expect(start).to_be_disabled()
+    stop.click()
+    expect(stop).to_have_count(0)
+    expect(start).to_be_enabled()
+    settled(page)
+
+
 def test_another_method_stands_beside_the_others(visit):
     page = visit("attribution", network=SMALL, methods="saliency")
     expect(text(page, "Saliency")).to_be_visible()

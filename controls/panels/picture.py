@@ -49,7 +49,7 @@ def chosen_picture() -> Picture:
 
 
 def _take() -> None:
-    """Read what was uploaded; the visitor is told which files cannot be read, and the others are kept."""
+    """Read what was uploaded: a message for each file that cannot be read, and the others are kept."""
     own, refused = session.visitor().pictures, session.visitor().refused_pictures
     files, lost = uploads.arrived(session.entered("uploads"))
     if lost:

@@ -26,7 +26,7 @@ StateDict = Mapping[str, Tensor]
 def current() -> tuple[GraphModule, Weights]:
     """The visitor's network on the chosen device, in eval mode, and the weights that it really has.
 
-    Weights that cannot be had, or that do not fit, are told about and replaced by fresh ones.
+    Weights that cannot be had, or that do not fit, are replaced by fresh ones, and a message says so.
     """
     config, wanted = session.config(), session.chosen_weights()
     with st.spinner("Building the network ...", show_time=True):
