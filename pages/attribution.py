@@ -31,7 +31,7 @@ names = weights.class_names(used, config.classes)
 with middle:
     network_input(subject.seen, config, used)
 with right:
-    answers = activations.answers(forwards.logits(subject))
+    answers = activations.answers(forwards.forward(subject).logits)
     table(answers, names)
     st.caption(f"Weights: {used.label}")
 say_doubt(config, used)

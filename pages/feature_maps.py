@@ -12,6 +12,7 @@ from controls.panels.picture import chosen_picture
 from controls.panels.stages import stages
 from controls.panels.two_passes import two_passes
 from controls.services import built, forwards
+from controls.services.subject import Subject
 from explorer.families import family_of
 from explorer.plan.wiring import refined_layers, stage_ends
 
@@ -24,13 +25,13 @@ st.title("Feature maps")
 left, middle, right = st.columns([3, 2, 4], gap="medium")
 with left:
     picture = chosen_picture()
-network, used = built.current()
-seen = forwards.seen(picture, config, used)
-found = forwards.forward(network, config, used, picture, tuple(op.name for op in ends.values()))
+_, used = built.current()
+subject = Subject(config, used, picture, session.device())
+found = forwards.forward(subject, [op.name for op in ends.values()])
 with middle:
-    network_input(seen, config, used)
+    network_input(subject.seen, config, used)
 with right:
-    answers(config, used, session.device(), found)
+    answers(config, used, subject.device, found)
 say_doubt(config, used)
 
 st.subheader("First glance")
@@ -40,8 +41,8 @@ st.subheader("One operation")
 name = session.operation() or next(reversed(ends.values())).name
 choose_operation(st, plan, [op.name for op in plan.ops[1:]], name, "Any operation, in the order in which they run.")
 if name not in found.maps:
-    found = forwards.forward(network, config, used, picture, (name,))
-channels(name, found.maps[name], seen, used.label, family.colour)
+    found = forwards.forward(subject, [name])
+channels(name, found.maps[name], subject.seen, used.label, family.colour)
 
 if layers := refined_layers(plan):
     st.subheader("First pass, second pass")
@@ -50,5 +51,5 @@ if layers := refined_layers(plan):
         "come first."
     )
     pair = layers[LAYER.select(st, "Layer", list(layers), help="A layer of a clique.")]
-    kept = forwards.forward(network, config, used, picture, pair).maps
+    kept = forwards.forward(subject, pair).maps
     two_passes(*(kept[name] for name in pair))

@@ -88,7 +88,7 @@ def explain(
         Explanations(
             title,
             subject,
-            answer(target, forwards.logits(subject), names),
+            answer(target, forwards.forward(subject).logits, names),
             {method: found[title, method] for method in methods},
         )
         for title, subject in subjects.items()

@@ -1,7 +1,6 @@
 """Networks that run: built once for all visitors who look at the same one, and never changed."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import streamlit as st
 from torch import Tensor
@@ -13,7 +12,7 @@ from controls.text import plain
 from explorer.counting import budget
 from explorer.families import Config, plan
 from explorer.pictures.preparation import Preparation, standard_preparation
-from explorer.running import devices, weights
+from explorer.running import weights
 from explorer.running.card import CardError
 from explorer.running.network import blank, build
 from explorer.running.weights import Weights, WeightsError
@@ -115,8 +114,3 @@ def doubt(config: Config, of: Weights) -> str:
         f"How pictures were prepared for {of.name} is not known. ImageNet's mean and deviation are taken; where it was "
         "trained with others, its answers mean nothing: say it in the sidebar."
     )
-
-
-def within(config: Config, batch: int, needed: int, work: Callable[[], Any]) -> Any:
-    """Runs `work` on the visitor's device when there is room for it."""
-    return devices.within(session.device(), plan(config), batch, needed, work)
