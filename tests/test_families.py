@@ -99,6 +99,22 @@ REFUSED = [
     ({"family": "resnet", "shortcut": "none", "drop_path": 0.5}, "drop_path=0.5", "leave it at 0.0"),
     ({"family": "resnet", "first_split": "before"}, "first_split='before'", "leave it at 'after'"),
     ({"family": "resnet", "order": "pre", "first_split": "before"}, "changes the shape", "leave it at 'after'"),
+    (
+        {"family": "densenet", "norm": "group", "input_size": 32, "growth_rate": 8},
+        "norm='group': each group of features.denseblock4.denselayer1.norm2 (32×1×1)",
+        "use norm='batch', or input_size=64",
+    ),
+    (
+        {"family": "resnet", "block": "basic", "blocks": [2] * 4, "width": 4, "norm": "group", "input_size": 32},
+        "norm='group': each group of layer4.0.bn1 (32×1×1)",
+        "use norm='batch', or input_size=64",
+    ),
+    (
+        {"family": "cliquenet", "widths": [1] * 3, "bottleneck": True, "norm": "group", "stem": "imagenet"}
+        | {"input_size": 16},
+        "norm='group': ",
+        "use norm='batch', or input_size=32",
+    ),
     ({"family": "resnet", "squeeze_in_eights": True}, "squeeze_in_eights=True", "leave it at False"),
     ({"family": "cliquenet", "widths": [8, 8, 8, 8]}, "widths=8-8-8-8", "layers=5-5-5"),
     (

@@ -26,6 +26,7 @@ from explorer.counting.memory import forward_bytes, training_bytes
 from explorer.drawing import draw, opened_to
 from explorer.plan import Plan, Recorder
 from explorer.plan.kinds import KINDS
+from explorer.plan.kinds.norm import of_single_values
 from explorer.plan.kinds.upsample import transposed_conv, upsample
 from explorer.plan.wiring import owner
 from explorer.plots.network import figure
@@ -305,6 +306,24 @@ def test_a_window_that_reaches_past_the_edge_has_the_mean_of_what_is_there():
     row = torch.tensor([1.0, 3, 5]).expand(1, 1, 3, 3)
     _, kept = run(build(net.finish()), row, ["pool"])
     assert kept["pool"][0, 0].tolist() == [[2, 5], [2, 5]]
+
+
+def test_a_group_of_one_value_forgets_it():
+    """What 1803.08494, equation 1 leaves of a number less its own mean, divided by a deviation: the offset. So says
+    torch of two images; of one it says nothing.
+    """
+    draw = torch.Generator().manual_seed(0)
+    norm = torch.nn.GroupNorm(4, 4).double()
+    torch.nn.init.normal_(norm.bias, generator=draw)
+    images = torch.randn(2, 4, 1, 1, generator=draw).double()
+    torch.testing.assert_close(norm(images)[:, :, 0, 0], norm.bias.expand(2, 4))
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        norm(images[:1])
+    for side, found in ((1, "alone"), (2, None)):
+        net = Recorder(4, side, norm="group")
+        net.norm("alone", net.conv("halved", net.input, 4, kernel=1))
+        op = of_single_values(net.finish())
+        assert (op and op.name) == found
 
 
 def test_bilinear_means_of_two_neighbours():

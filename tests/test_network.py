@@ -1,9 +1,11 @@
 """Networks against torch and torchvision: counts, shapes, logits, any tensor by name; and sharing changes nothing."""
 
+import contextlib
 import copy
 import gc
 import io
 import itertools
+import re
 import threading
 import tracemalloc
 import weakref
@@ -140,6 +142,45 @@ def test_every_knob_alone(base, change):
     config = base.adapt(**change)
     assert getattr(config, *change) == next(iter(change.values()))
     check_counts_and_shapes(build(plan(config)), config)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+@torch.no_grad()
+def test_group_norm_runs_on_one_image_or_is_refused(example):
+    """torch raises ValueError for a group with one value, in training and after."""
+    sizes = []
+    for size in (8, 12, 16, 24, 32, 48, 64):
+        try:
+            config = example.adapt(norm="group", input_size=size)
+        except ConfigError as error:
+            if str(error).startswith("norm='group'"):
+                (enough,) = re.findall(r"input_size=(\d+) and more", str(error))
+                example.adapt(norm="group", input_size=int(enough))
+            continue
+        sizes.append(size)
+        network, images = build(plan(config)), images_of(config, count=1)
+        assert network(images).isfinite().all()
+        assert network.train()(images).isfinite().all()
+    assert sizes[-1] == 64
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_group_norm_is_left_with_one_value(family):
+    """The narrowest network of the family, at the smallest sizes that it takes."""
+    narrow = FAMILIES[family].examples[0]
+    for knob in knobs(type(narrow)):
+        if knob.kind in ("whole", "list") and knob.changes_costs and knob.name not in ("input_size", "classes"):
+            value = getattr(narrow, knob.name)
+            least = (int(knob.least),) * len(value) if knob.kind == "list" else max(1, int(knob.least))
+            with contextlib.suppress(ConfigError):
+                narrow = narrow.adapt(**{knob.name: least})
+    runs = 0
+    for size in range(8, 40):
+        with contextlib.suppress(ConfigError):
+            config = narrow.adapt(norm="group", input_size=size)
+            assert build(plan(config))(images_of(config, count=1)).isfinite().all()
+            runs += 1
+    assert runs
 
 
 # -- the same numbers as torchvision, and as the papers' figures by hand ----------------------------------------------

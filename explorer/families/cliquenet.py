@@ -80,6 +80,7 @@ class CliqueNetConfig(Config, Stem):
         self.refuse_unused()
         self.refuse_unaligned("blocks")
         self.refuse_too_small(self.stem_halvings + len(self.layers) - 1, f"the stem and {len(self.layers)} blocks")
+        self.refuse_single_values(write)
         return self
 
     def steps(self, layers: int) -> int:

@@ -1,7 +1,7 @@
 """What all families share: their common knobs, how a knob is described, and how nonsense is refused."""
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from explorer.errors import ExplorerError
 from explorer.plan import Functions, Inits, Norms, Op, Recorder
+from explorer.plan.kinds.norm import of_single_values
+from explorer.wording import shape
 
 
 class ConfigError(ExplorerError):
@@ -209,6 +211,20 @@ class Config(Images):
                 f"input_size={self.input_size}: {what} halve the image {halvings} times; "
                 f"use at least {least}, {self.SMALLER}"
             )
+
+    def refuse_single_values(self, write: Callable[[Recorder, Self], None]) -> None:
+        """Every group of a norm must have two values. Not fewer groups instead: how many there are is a choice, which
+        the size of the image must not make.
+        """
+        if self.norm == "group":
+            net = self.recorder()
+            write(net, self)
+            if found := of_single_values(net.finish()):
+                raise ValueError(
+                    f"norm='group': each group of {found.name} ({shape(found.shape)}) would be a single number, which "
+                    f"less its own mean is zero whatever the image; "
+                    f"use norm='batch', or input_size={2 * found.stride} and more"
+                )
 
     def recorder(self) -> Recorder:
         return Recorder(self.channels, self.input_size, self.norm, self.activation)

@@ -49,6 +49,7 @@ class DenseNetConfig(Config, Stem):
     @model_validator(mode="after")
     def _possible(self) -> "DenseNetConfig":
         self.refuse_too_small(self.stem_halvings + len(self.blocks) - 1, f"the stem and {len(self.blocks)} blocks")
+        self.refuse_single_values(write)
         return self
 
 

@@ -155,6 +155,7 @@ class ResNetConfig(Config, Stem):
                 f"shortcut='A': zero padding cannot narrow stem_width={self.stem_width} to {out}; "
                 f"use stem_width={out} or less, or shortcut='B'"
             )
+        self.refuse_single_values(write)
         return self
 
 

@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 from explorer.plan.kinds.kind import Counted, Kind, keeps_inputs, nothing, params
-from explorer.plan.operations import Op
+from explorer.plan.operations import Op, Plan
 from explorer.plan.writer import Writer
 
 Norms = Literal["batch", "group", "none"]
@@ -32,6 +32,14 @@ def norm(net: Writer, name: str, x: Op, zero: bool = False) -> Op:
             groups -= 1
         attributes = Norm("group", groups, zero)
     return net.same(name, "norm", x, attributes, 2 * channels)
+
+
+def of_single_values(plan: Plan) -> Op | None:
+    """The first group norm with one value in each group, which is its own mean: what comes out is the offset, whatever
+    went in (1803.08494, equation 1), and for a single image torch refuses to compute it.
+    """
+    norms = (op for op in plan.ops if op.kind == "norm" and not of_the_batch(op))
+    return next((op for op in norms if op.size == op.attributes.groups), None)
 
 
 def of_the_batch(op: Op) -> bool:
