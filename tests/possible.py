@@ -38,6 +38,14 @@ def on_tiny_images(config: Config) -> Config:
     return config.replace(input_size=64)
 
 
+def on_large_enough_images(config: Config, changes: Mapping[str, Any]) -> Config:
+    """The network with these changes, on larger images if it then has more stages than fit."""
+    for size in (config.input_size, 32, 64):
+        with suppress(ConfigError):
+            return config.adapt(**{"input_size": size, **changes})
+    return config.adapt(**changes)
+
+
 def advised(values: Mapping[str, Any], sentence: str) -> dict[str, Any]:
     """The values after the refusal's advice is taken. Fails where the sentence has none."""
     found = ADVICE.match(sentence)

@@ -60,13 +60,13 @@ def test_its_costs_are_the_papers(found):
 
 
 def test_counts_drawing_link(found):
-    stages = ["stem", "stage 1", "stage 2", "stage 3", "head"]
-    # 16x16 in: as by hand, and as the network has it
-    by_hand, _ = layers(4, (1, 2, 1), 16, 5)
+    stages = ["stem", *(f"stage {s}" for s in range(1, 6)), "head"]
+    # as by hand, and as the network has it
+    by_hand, _ = layers(4, (1, 1, 2, 1, 1), 32, 5)
     assert found["counted"] == [by_hand, by_hand]
     assert found["rows"] == stages
-    # stem 3; 3x3 of stride 1, 2, 1, 2, on steps of 2, 2, 4, 4
-    assert found["field"] == 3 + 2 * 2 + 2 * 2 + 2 * 4 + 2 * 4
+    # stem 3; 3x3 of stride 1, 2, 2, 1, 2, 2, on steps of 2, 2, 4, 8, 8, 16 pixels
+    assert found["field"] == 3 + 2 * (2 + 2 + 4 + 8 + 8 + 16)
     assert [node for node in found["nodes"] if node != "input"] == stages
     assert found["link"] == {"network": "mobilenet28", "width": "16"}
 
@@ -79,7 +79,7 @@ def test_the_network_runs_and_its_source_has_the_same_logits(found):
 
 def test_gradients_reach_every_operation(found):
     assert found["without gradient"] == []
-    blocks = ["stage1.0", "stage2.0", "stage2.1", "stage3.0"]
+    blocks = ["stage1.0", "stage2.0", "stage3.0", "stage3.1", "stage4.0", "stage5.0"]
     convolutions = [f"{block}.conv{i}" for block in blocks for i in (1, 2)]
     assert [name for name in found["weights"] if "norm" not in name] == ["stem.conv", *convolutions, "fc"]
 

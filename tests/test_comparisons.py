@@ -35,7 +35,7 @@ def test_every_sibling_is_another_network_or_starts_otherwise(name):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_sibling_of_a_family_is_somewhere(family):
     configs = [*FAMILIES[family].examples, *(preset.config for preset in FAMILIES[family].presets.values())]
-    configs += [config.replace(init="default") for config in configs]
+    configs += [config.adapt(**fields) for config in configs for fields in ({"init": "default"}, {"norm": "none"})]
     assert {key for config in configs for key in siblings(config)} == set(FAMILIES[family].siblings)
 
 

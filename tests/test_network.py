@@ -16,7 +16,18 @@ import torch
 import torchvision
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from possible import EXAMPLES, applied, ends, larger, most, on_tiny_images, possible, small, with_chance
+from possible import (
+    EXAMPLES,
+    applied,
+    ends,
+    larger,
+    most,
+    on_large_enough_images,
+    on_tiny_images,
+    possible,
+    small,
+    with_chance,
+)
 from random_weights import random_state
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -139,7 +150,7 @@ def neighbours(family):
 
 @pytest.mark.parametrize(("base", "change"), [case for family in FAMILIES for case in neighbours(family)])
 def test_every_knob_alone(base, change):
-    config = base.adapt(**change)
+    config = on_large_enough_images(base, change)
     assert getattr(config, *change) == next(iter(change.values()))
     check_counts_and_shapes(build(plan(config)), config)
 

@@ -390,14 +390,14 @@ FAMILY = Family(
         "post-activation": Sibling("post-activation", {"order": "post"}),
     },
     comparisons={
+        "Plain against residual, 20 to 110 layers": Comparison(
+            "resnet56_cifar",
+            ("plain20_cifar", "plain56_cifar", "plain110_cifar", "resnet20_cifar", "resnet110_cifar"),
+        ),
         # figure 3 of 1512.03385
         "VGG-19, plain and residual with 34 layers": Comparison("resnet34", ("vgg19", "plain34")),
         "VGG, plain and residual with some 20 layers, on small images": Comparison(
             "resnet20_cifar", ("vgg19_bn_cifar", "plain20_cifar")
-        ),
-        "Plain against residual, 20 to 110 layers": Comparison(
-            "resnet56_cifar",
-            ("plain20_cifar", "plain56_cifar", "plain110_cifar", "resnet20_cifar", "resnet110_cifar"),
         ),
     },
 )
