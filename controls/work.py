@@ -102,8 +102,9 @@ def results(label: str, tasks: Sequence[Task[T]], asks: bool = False) -> list[Ou
     for key in found:
         known.results.move_to_end(key)
     missing = {task.key: task for task in tasks if task.key not in found}
+    place = st.empty()  # also where nothing is missing: what is below keeps its place on the page
     if missing:
-        with (place := st.empty()).container(horizontal=True, vertical_alignment="center"):
+        with place.container(horizontal=True, vertical_alignment="center"):
             start = _may_start(label, missing, asks)
             if start:
                 found |= _carry_out(label, missing)
