@@ -6,7 +6,7 @@ from controls import session, uploads
 from controls.services import built, checkpoints
 from controls.sidebar.card_form import card_form
 from controls.text import plain
-from explorer.running import checkpoint_folder, weights
+from explorer.running import checkpoint_folder, unsaid, weights
 from explorer.running.weights import Weights, WeightsError
 
 OF_FILES = {"uploaded": "A checkpoint of your own", "folder": "A checkpoint on the server"}
@@ -119,5 +119,5 @@ def _say(used: Weights) -> None:
             "knobs back, or read the results as those of a network that nobody has trained.",
             icon=":material/warning:",
         )
-    for sentence in weights.unknowable(session.current_plan()):
+    for sentence in unsaid.sentences(session.current_plan()):
         st.caption(sentence)

@@ -28,7 +28,6 @@ import torchvision.models
 from explorer.errors import ExplorerError
 from explorer.families import FAMILIES, Config, torchvision_model
 from explorer.pictures.preparation import Preparation
-from explorer.plan import Plan
 from explorer.running.card import UNKNOWN, Card, of_metadata, to_metadata
 from explorer.running.checkpoints import OnDisk, Refused, Stored, clean, contents, metadata
 
@@ -106,14 +105,6 @@ def fresh(seed: int) -> Weights:
 def uploaded(data: bytes, name: str) -> Weights:
     """A file that a user sent, known by its bytes: two files of one name are two weights."""
     return Weights("uploaded", hashlib.sha256(data).hexdigest(), _shown(name))
-
-
-def unknowable(plan: Plan) -> tuple[str, ...]:
-    """What of a network like this nobody can see in a file's names and shapes: sentences for who has loaded one."""
-    return (
-        "Names and shapes fit. What they do not show, nobody has checked: strides, paddings, activations, poolings and "
-        "the order of operations must be those that the weights were trained with.",
-    )
 
 
 # --- torchvision's weights

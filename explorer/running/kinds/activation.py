@@ -33,10 +33,15 @@ def application(op: Op, module: str) -> Text:
     return (f"{'torch' if function in OF_TORCH else 'F'}.{function}(", Read(op.inputs), ")")
 
 
+def unsaid(op: Op) -> str:
+    return f"the activation is {op.attributes.function}"
+
+
 RUNNING = (
     Running(
         kind="activation",
         module=module,
+        unsaid=unsaid,
         construction=construction,
         constructed=False,
         application=application,

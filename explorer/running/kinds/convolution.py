@@ -72,10 +72,18 @@ SHARED = Helper(
         return F.conv2d(x, kernel, self.bias, padding=self.padding)''',
 )
 
+
+def unsaid(op: Op) -> str:
+    a: Conv = op.attributes
+    steps = [f"a stride of {a.stride}"] * (a.stride > 1) + [f"a dilation of {a.dilation}"] * (a.dilation > 1)
+    return f"the convolution has {' and '.join(steps)}" if steps else ""
+
+
 RUNNING = (
     Running(
         kind="conv",
         module=module,
+        unsaid=unsaid,
         call=call,
         initialise=initialise,
         construction=construction,

@@ -4,7 +4,7 @@ from torch import nn
 from torchvision.ops import StochasticDepth
 
 from explorer.plan import Op
-from explorer.running.kinds.running import Running
+from explorer.running.kinds.running import Running, nothing_unsaid
 from explorer.running.text import Helper, Number, Text
 
 
@@ -42,10 +42,17 @@ DROP_PATH = Helper(
 )
 
 RUNNING = (
-    Running(kind="dropout", module=dropout_module, construction=dropout_construction, takes_vectors=True),
+    Running(
+        kind="dropout",
+        module=dropout_module,
+        unsaid=nothing_unsaid,
+        construction=dropout_construction,
+        takes_vectors=True,
+    ),
     Running(
         kind="drop_path",
         module=drop_path_module,
+        unsaid=nothing_unsaid,
         construction=drop_path_construction,
     ),
 )

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from explorer.plan import Op
-from explorer.running.kinds.running import Running
+from explorer.running.kinds.running import Running, nothing_unsaid
 from explorer.running.text import Read, Text
 
 
@@ -73,10 +73,15 @@ def product(module: nn.Module) -> nn.Module:
     return Product()
 
 
+def concat_unsaid(op: Op) -> str:
+    return "tensors stand side by side, the earlier first"
+
+
 RUNNING = (
     Running(
         kind="add",
         module=add_module,
+        unsaid=nothing_unsaid,
         construction=no_construction,
         constructed=False,
         application=add_application,
@@ -86,6 +91,7 @@ RUNNING = (
     Running(
         kind="multiply",
         module=multiply_module,
+        unsaid=nothing_unsaid,
         construction=no_construction,
         constructed=False,
         application=multiply_application,
@@ -96,6 +102,7 @@ RUNNING = (
     Running(
         kind="concat",
         module=concat_module,
+        unsaid=concat_unsaid,
         construction=no_construction,
         constructed=False,
         application=concat_application,

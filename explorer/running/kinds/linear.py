@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import init
 
 from explorer.plan import Inits, Op
-from explorer.running.kinds.running import Running, initialise_bias
+from explorer.running.kinds.running import Running, initialise_bias, nothing_unsaid
 from explorer.running.text import Number, Read, Text
 
 
@@ -39,6 +39,7 @@ RUNNING = (
     Running(
         kind="linear",
         module=module,
+        unsaid=nothing_unsaid,
         call=call,
         initialise=initialise,
         construction=construction,

@@ -71,10 +71,20 @@ def for_deep_lift(module: nn.Module) -> nn.Module:
     return GroupNormInParts(module) if isinstance(module, nn.GroupNorm) else module
 
 
+EPSILON = nn.BatchNorm2d(1, device="meta").eps  # as torch's group norm has
+
+
+def unsaid(op: Op) -> str:
+    a: Norm = op.attributes
+    groups = f" and has {a.groups} groups" if a.function == "group" else ""
+    return f"the {a.function} norm adds {EPSILON:g} to the variance{groups}"
+
+
 RUNNING = (
     Running(
         kind="norm",
         module=module,
+        unsaid=unsaid,
         initialise=initialise,
         starts_at_zero=starts_at_zero,
         construction=construction,

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from explorer.plan import Op
+from explorer.plan.kinds.pad import Pad
 from explorer.running.kinds.running import Running
 from explorer.running.text import Helper, Number, Text
 
@@ -40,4 +41,10 @@ ZERO_PAD = Helper(
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.channels - x.shape[1]))''',
 )
 
-RUNNING = (Running(kind="pad", module=module, construction=construction),)
+
+def unsaid(op: Op) -> str:
+    a: Pad = op.attributes
+    return f"the shortcut takes every pixel at a stride of {a.stride}, and zeros for the channels that it lacks"
+
+
+RUNNING = (Running(kind="pad", module=module, unsaid=unsaid, construction=construction),)

@@ -76,10 +76,29 @@ def for_deep_lift(module: nn.Module) -> nn.Module:
     return MaxPoolOfOverlaps(module.kernel_size, module.stride, module.padding)
 
 
+def _window(a: Pool) -> str:
+    return f"{a.kernel}x{a.kernel} pixels at a stride of {a.stride}"
+
+
+def max_unsaid(op: Op) -> str:
+    return f"the pool takes the largest of {_window(op.attributes)}"
+
+
+def avg_unsaid(op: Op) -> str:
+    edge = ", of fewer at the edge" if op.attributes.ceil else ""
+    return f"the pool takes the mean of {_window(op.attributes)}{edge}"
+
+
+def adaptive_unsaid(op: Op) -> str:
+    _, h, w = op.shape
+    return "the pool takes the mean of the whole map" if h == w == 1 else f"the pool takes {h}x{w} means"
+
+
 RUNNING = (
     Running(
         kind="max_pool",
         module=max_module,
+        unsaid=max_unsaid,
         construction=max_construction,
         constructed=False,
         application=application,
@@ -91,6 +110,7 @@ RUNNING = (
     Running(
         kind="avg_pool",
         module=avg_module,
+        unsaid=avg_unsaid,
         construction=avg_construction,
         constructed=False,
         application=application,
@@ -99,6 +119,7 @@ RUNNING = (
     Running(
         kind="global_pool",
         module=adaptive_module,
+        unsaid=adaptive_unsaid,
         construction=adaptive_construction,
         constructed=False,
         application=adaptive_application,
@@ -107,6 +128,7 @@ RUNNING = (
     Running(
         kind="adaptive_pool",
         module=adaptive_module,
+        unsaid=adaptive_unsaid,
         construction=adaptive_construction,
         constructed=False,
         application=adaptive_application,

@@ -29,6 +29,10 @@ def by_module(op: Op, module: str) -> Text:
     return (f"{module}(", Read((x,)), ")")
 
 
+def nothing_unsaid(op: Op) -> str:
+    return ""
+
+
 def never(op: Op) -> bool:
     return False
 
@@ -49,6 +53,7 @@ class Running:
 
     kind: str
     module: Callable[[Op, Op], nn.Module]
+    unsaid: Callable[[Op], str]  # what it does in eval mode that no tensor's name or shape says; "" for nothing
     call: Callable[..., Any] = called
     initialise: Callable[[nn.Module, Inits, torch.Generator], None] | None = None
     starts_at_zero: Callable[[Op], bool] = never  # its `weight`, after that

@@ -45,10 +45,19 @@ def transposed_conv_construction(op: Op, x: Op) -> Text:
     return ("nn.ConvTranspose2d(", Number("channels", x.shape[0]), ", ", Number("width", op.shape[0]), close)
 
 
+def upsample_unsaid(op: Op) -> str:
+    return f"the map is enlarged {op.attributes.factor} times, bilinearly"
+
+
+def transposed_conv_unsaid(op: Op) -> str:
+    return f"the transposed convolution has a stride of {op.attributes.stride}"
+
+
 RUNNING = (
     Running(
         kind="upsample",
         module=upsample_module,
+        unsaid=upsample_unsaid,
         construction=upsample_construction,
         constructed=False,
         application=upsample_application,
@@ -57,6 +66,7 @@ RUNNING = (
     Running(
         kind="transposed_conv",
         module=transposed_conv_module,
+        unsaid=transposed_conv_unsaid,
         initialise=initialise,
         construction=transposed_conv_construction,
         kaiming={"nn.ConvTranspose2d": 'nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")'},
