@@ -1,6 +1,7 @@
 """Files that carry a network with its weights: read back by the programs that they are for."""
 
 import io
+import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,10 +11,16 @@ import pytest
 import safetensors.torch
 import torch
 from possible import RICHEST, small
+from torchvision.models import ResNet18_Weights
+from torchvision.transforms.functional import normalize
 
 from explorer.families import plan
+from explorer.pictures.preparation import Preparation
+from explorer.running.card import KEY, Card
 from explorer.running.export import EXPORTS, ExportError
 from explorer.running.network import build, plan_of
+from explorer.running.source import WIDTH, python_source
+from explorer.running.weights import categories, torchvision_weights
 
 
 @pytest.fixture(params=RICHEST)
@@ -85,3 +92,56 @@ def test_a_program_that_cannot_be_made_is_one_sentence(monkeypatch):
     monkeypatch.setattr("explorer.running.export.PATIENCE", 0.1)
     with pytest.raises(ExportError, match=r"^pt2 took more than .* minutes; take the weights alone\.$"):
         EXPORTS["pt2"](network)
+
+
+# --- what is known of the weights goes along
+
+CARD = Card(Preparation(16, 20, (0.5, 0.25, 0.75), (0.5, 0.25, 0.125), "bicubic"), ("cat", 'the "dog"', "it's\\n"))
+
+
+@pytest.fixture(scope="module")
+def exported():
+    return {form: write(build(plan(small("resnet"))), CARD) for form, write in EXPORTS.items()}
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's own
+def test_every_form_carries_the_card(exported, tmp_path):
+    (tmp_path / "network.safetensors").write_bytes(exported["safetensors"])
+    with safetensors.safe_open(tmp_path / "network.safetensors", "pt") as file:
+        found = [file.metadata()[KEY]]
+    extra = {KEY: ""}
+    torch.export.load(io.BytesIO(exported["pt2"]), extra_files=extra)
+    found.append(extra[KEY])
+    session = onnxruntime.InferenceSession(exported["onnx"])
+    found.append(session.get_modelmeta().custom_metadata_map[KEY])
+    for text in found:
+        assert json.loads(text) == {
+            "mean": [0.5, 0.25, 0.75],
+            "std": [0.5, 0.25, 0.125],
+            "size": 16,
+            "resize": 20,
+            "interpolation": "bicubic",
+            "classes": list(CARD.classes),
+        }
+
+
+def test_the_source_carries_the_card():
+    scope: dict[str, object] = {"__name__": "network"}
+    exec(python_source(small("resnet"), CARD), scope)
+    assert scope["CLASSES"] == CARD.classes
+    assert (scope["RESIZE"], scope["SIZE"], scope["INTERPOLATION"]) == (20, 16, "bicubic")
+    # torchvision's own normalisation is the reference
+    pixels = torch.arange(256.0).reshape(1, 1, 16, 16).repeat(2, 3, 1, 1)
+    expected = normalize(pixels / 255, list(CARD.preparation.mean), list(CARD.preparation.std))
+    torch.testing.assert_close(scope["prepare"](pixels), expected)
+    assert "prepare" not in python_source(small("resnet"))
+    assert "CLASSES" not in python_source(small("resnet"), Card(CARD.preparation))
+
+
+def test_a_thousand_names_are_lines_that_fit():
+    names = torchvision_weights("resnet18")[0]
+    source = python_source(small("resnet"), Card(classes=categories(names)))
+    assert max(map(len, source.splitlines())) <= WIDTH
+    scope: dict[str, object] = {"__name__": "network"}
+    exec(source, scope)
+    assert scope["CLASSES"] == tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])

@@ -1,12 +1,20 @@
 """The weights in the sidebar: those that are offered, sent, and refused."""
 
+import hashlib
+import io
+import re
 from urllib.error import URLError
 
 import pytest
+import torch
+from PIL import Image
 from visitor import ARCHITECTURE, FEATURE_MAPS, captions, checkpoint, config, fine, messages, opened, upload, visit
 
-from explorer.families import PRESETS
+from explorer.families import PRESETS, plan
+from explorer.pictures.preparation import Preparation
 from explorer.running import weights
+from explorer.running.card import UNKNOWN, Card
+from explorer.running.network import build
 
 pytestmark = pytest.mark.usefixtures("navigation")
 SMALL = "resnet20_cifar"
@@ -89,3 +97,184 @@ def test_a_checkpoint_for_a_network_that_was_changed_since():
     app.slider(key="resnet.width").set_value(16).run()
     assert messages(fine(app)) == []
     assert "uploaded: mine.safetensors" in captions(app)
+
+
+# --- how pictures are prepared for a checkpoint
+
+
+GREY = 122  # of 255: 0.478, above ImageNet's mean (0.449 over the channels) and below 0.5
+
+
+def brighter_than_the_mean(card=UNKNOWN):
+    """A checkpoint that answers class 1 for a grey picture above the mean of its preparation, and else class 0.
+
+    Its first convolution averages the channels of a pixel, shortcuts carry what is above zero to the classifier, and
+    there it counts for class 1 against 0.05 for class 0.
+    """
+    network = build(plan(PRESETS[SMALL]), seed=0)
+    state = {key: torch.zeros_like(value) for key, value in network.state_dict().items()}
+    for key, value in state.items():
+        if key.endswith("running_var") or key == "bn1.weight":
+            value.fill_(1)
+    state["conv1.weight"][0, :, 1, 1] = 1 / 3
+    state["fc.weight"][1] = 1
+    state["fc.bias"].copy_(torch.tensor([0.05, 0] + [-9.0] * 8))
+    network.load_state_dict(state)
+    return weights.save_safetensors(network, card)
+
+
+def grey_picture():
+    file = io.BytesIO()
+    Image.new("RGB", (40, 40), (GREY,) * 3).save(file, "PNG")
+    return file.getvalue()
+
+
+def looking_at_grey(page=FEATURE_MAPS):
+    app = opened(page, network=SMALL)
+    app.main.file_uploader[0].set_value(("grey.png", grey_picture(), "image/png")).run()
+    return fine(app)
+
+
+def answer(app):
+    return fine(app).dataframe[0].value.answer[0]
+
+
+def infos(app):
+    return [re.sub(r"\\(\W)", r"\1", found.value) for found in app.info]
+
+
+def say(app, **typed):
+    """The form beside the checkpoint, filled and sent."""
+    for name, value in typed.items():
+        (box,) = [box for box in (*app.text_input, *app.text_area) if (box.key or "").endswith(f".{name}")]
+        box.set_value(value)
+    next(button for button in app.button if button.label == "Use").click()
+    return fine(app.run())
+
+
+OWN = Preparation(32, 32, (0.5,) * 3, (0.5,) * 3)
+
+
+def test_an_unknown_preparation_is_said_and_can_be_typed():
+    app = upload(looking_at_grey(), "mine.safetensors", brighter_than_the_mean()).run()
+    assert answer(app) == "class 1"  # 0.478 is above ImageNet's mean
+    assert [
+        said for said in infos(app) if said.startswith("How pictures were prepared for mine.safetensors is not known")
+    ]
+    assert "mean 0.485, 0.456, 0.406; std 0.229, 0.224, 0.225 · ImageNet's" in captions(app)
+    say(app, mean="0.5", std="0.5", names="dark\nbright\n" + "\n".join("cdefghij"))
+    assert answer(app) == "dark"  # and below 0.5
+    assert infos(app) == []
+    assert "mean 0.5, 0.5, 0.5; std 0.5, 0.5, 0.5 · said of this checkpoint" in captions(app)
+    # on another page, and after other weights
+    visit(app.switch_page("pages/attribution.py"), "pages/attribution.py")
+    assert answer(app) == "dark"
+
+
+@pytest.mark.parametrize("page", [FEATURE_MAPS, "pages/attribution.py"])
+def test_a_file_that_says_its_preparation_is_believed(page):
+    card = Card(OWN, tuple("abcdefghij"))
+    app = upload(looking_at_grey(page), "mine.safetensors", brighter_than_the_mean(card)).run()
+    assert answer(app) == "a"
+    assert infos(app) == []
+
+
+def test_gradient_flow_says_it_too():
+    app = upload(opened("pages/gradient_flow.py", network=SMALL, images="samples"), "m.pt", brighter_than_the_mean())
+    assert any("is not known" in said for said in infos(fine(app.run())))
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        ({"mean": "half", "std": "1"}, "'half' is not a number"),
+        ({"mean": "0.5", "std": "0"}, "a deviation is above 0"),
+        ({"mean": "0.5", "std": ""}, "give one or three values of each"),
+        ({"mean": "0.1, 0.2", "std": "1, 1"}, "give one or three values of each"),
+        ({"names": "only one"}, "There are 1 class names, and the network has 10 classes"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence_and_changes_nothing(typed, reason):
+    app = say(upload(looking_at_grey(), "mine.safetensors", brighter_than_the_mean()).run(), **typed)
+    (sentence,) = messages(app)
+    assert reason in sentence
+    assert answer(app) == "class 1"
+
+
+def test_a_card_of_another_network_is_left_out_and_the_weights_are_used():
+    card = Card(OWN, ("only", "two"))
+    app = upload(looking_at_grey(), "mine.safetensors", brighter_than_the_mean(card)).run()
+    assert answer(app) == "class 1"
+    assert any("is not known" in said for said in infos(app))
+
+
+def test_a_json_file_beside_the_checkpoint():
+    app = upload(looking_at_grey(), "mine.safetensors", brighter_than_the_mean()).run()
+    box = next(box for box in app.file_uploader if box.label == "Or as a file")
+    box.set_value(("card.json", b'{"mean": 0.5, "std": 0.5, "classes": ["a","b","c","d","e","f","g","h","i","j"]}', ""))
+    say(app)
+    assert answer(app) == "a"
+    values = [box.value for box in (*app.text_input, *app.text_area) if (box.key or "").startswith("card.")]
+    assert values == ["0.5", "0.5", "\n".join("abcdefghij")]
+
+
+# --- what weights are good for
+
+
+def test_the_same_tensors_in_a_network_that_computes_something_else_are_said_to_be():
+    app = upload(opened(FEATURE_MAPS, network=SMALL), "mine.safetensors", checkpoint(SMALL, seed=7)).run()
+    said = "loaded for a network that computes something else with the same tensors"
+    assert not any(said in one for one in infos(app))
+    # a shortcut of type A has no parameters: without it the same tensors fit
+    app.selectbox(key="resnet.shortcut").select("none").run()
+    assert any(said in one for one in infos(fine(app)))
+    assert "uploaded: mine.safetensors, loaded for another network" in captions(app)
+    # other sizes of images are no other network, and back is back
+    app.selectbox(key="resnet.shortcut").select("A").run()
+    app.slider(key="resnet.input_size").set_value(48).run()
+    assert not any(said in one for one in infos(fine(app)))
+
+
+def test_what_names_and_shapes_do_not_show_is_said():
+    app = upload(opened(FEATURE_MAPS, network=SMALL), "mine.safetensors", checkpoint(SMALL, seed=7)).run()
+    for sentence in weights.unknowable(plan(PRESETS[SMALL])):
+        assert sentence in captions(app)
+
+
+def test_a_file_that_the_visitor_takes_away_is_gone():
+    app = upload(opened(FEATURE_MAPS, network=SMALL), "mine.safetensors", checkpoint(SMALL, seed=7)).run()
+    app.sidebar.file_uploader[0].clear().run()
+    assert messages(fine(app)) == ["mine.safetensors was taken away; the network has fresh weights."]
+    assert "untrained (seed 0)" in captions(app)
+
+
+def test_the_digest_of_an_upload_is_computed_once(monkeypatch):
+    read: list[int] = []
+    real = hashlib.sha256
+    monkeypatch.setattr(weights.hashlib, "sha256", lambda data=b"": read.append(len(data)) or real(data))
+    data = checkpoint(SMALL, seed=7)
+    app = upload(opened(network=SMALL), "mine.safetensors", data).run()
+    for width in (20, 16, 16):
+        app.slider(key="resnet.width").set_value(width).run()
+    visit(app.switch_page(FEATURE_MAPS), FEATURE_MAPS)
+    assert read.count(len(data)) == 1
+
+
+def test_a_checkpoint_on_the_server(tmp_path, monkeypatch):
+    assert "A checkpoint on the server" not in opened(network=SMALL).selectbox(key="weights.source").options
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "mine.safetensors").write_bytes(checkpoint(SMALL, seed=7))
+    (tmp_path / "other.pt").write_bytes(b"nothing")
+    monkeypatch.setenv("EXPLORER_CHECKPOINTS", str(tmp_path))
+    app = opened(FEATURE_MAPS, network=SMALL)
+    app.selectbox(key="weights.source").select("folder").run()
+    assert app.selectbox(key="weights.name").options == ["other.pt", "digits/mine.safetensors"]
+    app.selectbox(key="weights.name").select("digits/mine.safetensors").run()
+    assert messages(fine(app.run())) == []
+    assert "checkpoint: digits/mine.safetensors" in captions(app)
+    same = opened(FEATURE_MAPS, network=SMALL, seed="7")
+    assert app.dataframe[0].value.equals(same.dataframe[0].value)
+    app.selectbox(key="weights.name").select("other.pt").run()
+    (sentence,) = messages(fine(app))
+    assert sentence.startswith("other.pt is neither")
+    assert "checkpoint: digits/mine.safetensors" in captions(app)

@@ -6,6 +6,7 @@ from functools import partial
 import streamlit as st
 from torch.fx import GraphModule
 
+from controls import session
 from controls.panel import panel
 from controls.services import built
 from explorer.counting import costs
@@ -39,12 +40,13 @@ def downloads(config: Config, name: str) -> None:
         )
         st.download_button(
             "Python source",
-            partial(python_source, config),
+            partial(python_source, config, built.card(config, session.chosen_weights())),
             f"{name}.py",
             "text/x-python",
             icon=":material/code:",
             on_click="ignore",
-            help="One file that needs torch alone and builds the same network.",
+            help="One file that needs torch alone and builds the same network; with trained weights chosen, also how "
+            "pictures are prepared for them and what the classes are called.",
         )
     form = st.segmented_control(
         "With its weights",
@@ -61,4 +63,4 @@ def downloads(config: Config, name: str) -> None:
 
 @st.cache_data(max_entries=2, show_spinner="Exporting the network ...")
 def _exported(config: Config, used: Weights, form: str, _network: GraphModule) -> bytes:
-    return EXPORTS[form](_network)
+    return EXPORTS[form](_network, built.card(config, used))

@@ -13,7 +13,7 @@ from explorer.counting import budget
 from explorer.families import Config, plan
 from explorer.pictures.preparation import Preparation, standard_preparation
 from explorer.running import weights
-from explorer.running.card import CardError
+from explorer.running.card import Card, CardError
 from explorer.running.network import blank, build
 from explorer.running.weights import Weights, WeightsError
 
@@ -94,6 +94,13 @@ def _of_card(config: Config, of: Weights) -> Preparation | None:
         return of.card.fit(config.input_size, config.channels, config.classes).preparation
     except CardError:  # the weights' own network is another
         return None
+
+
+def card(config: Config, of: Weights) -> Card:
+    """What is known of these weights in this network, for files that go with them."""
+    names = weights.categories(of)
+    known = of.source != "fresh" and not doubt(config, of)
+    return Card(preparation(config, of) if known else None, names if len(names) == config.classes else ())
 
 
 def origin_of_preparation(config: Config, of: Weights) -> str:

@@ -4,19 +4,22 @@ torch's exporters patch torch for the whole process while they trace: meanwhile 
 threads give wrong numbers, without an error. So they run in a process of their own, on a network of its own.
 """
 
+import json
 import os
 import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import safetensors.torch
 import torch
 from torch.fx import GraphModule
 
 from explorer.errors import ExplorerError
+from explorer.running.card import UNKNOWN, Card, to_metadata
 from explorer.running.network import blank, plan_of
 from explorer.running.weights import save_safetensors
 
@@ -28,16 +31,20 @@ class ExportError(ExplorerError):
     """A file that cannot be made here, in one sentence with the way out."""
 
 
-def to_pt2(network: GraphModule) -> bytes:
-    """A program for `torch.export.load`, for any number of images.
+class Export(Protocol):
+    def __call__(self, network: GraphModule, card: Card = UNKNOWN) -> bytes: ...
+
+
+def to_pt2(network: GraphModule, card: Card = UNKNOWN) -> bytes:
+    """A program for `torch.export.load`, for any number of images, with the card as an extra file, `card.KEY`.
 
     `network` is only read, and may be on any device; the program's is the CPU. Raises ExportError.
     """
-    return _elsewhere("pt2", network)
+    return _elsewhere("pt2", network, card)
 
 
-def to_onnx(network: GraphModule) -> bytes:
-    """An ONNX model with input "images" (N, C, H, W) and output "logits" (N, classes).
+def to_onnx(network: GraphModule, card: Card = UNKNOWN) -> bytes:
+    """An ONNX model with input "images" (N, C, H, W) and output "logits" (N, classes), the card in its metadata.
 
     `network` is only read. Raises ExportError, also where onnx and onnxscript are not installed.
     """
@@ -46,21 +53,22 @@ def to_onnx(network: GraphModule) -> bytes:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ExportError(f"ONNX needs {error.name}, which is not installed: pip install onnx onnxscript.") from None
-    return _elsewhere("onnx", network)
+    return _elsewhere("onnx", network, card)
 
 
-EXPORTS: Mapping[str, Callable[[GraphModule], bytes]] = {
+EXPORTS: Mapping[str, Export] = {
     "safetensors": save_safetensors,
     "pt2": to_pt2,
     "onnx": to_onnx,
 }
 
 
-def _elsewhere(form: str, network: GraphModule) -> bytes:
+def _elsewhere(form: str, network: GraphModule, card: Card) -> bytes:
     """What `_write` makes of the network, in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="explorer-export-") as folder:
         Path(folder, "plan").write_bytes(pickle.dumps(plan_of(network)))
         Path(folder, "weights").write_bytes(save_safetensors(network))
+        Path(folder, "card").write_text(json.dumps(to_metadata(card)), encoding="utf-8")
         command = [sys.executable, "-m", "explorer.running.export", form, folder]
         try:
             environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
@@ -82,20 +90,22 @@ def _write(form: str, folder: Path) -> None:
     images = (torch.zeros(2, *plan.ops[0].shape),)  # a single one would be taken for a fixed number
     any_number = ({0: torch.export.Dim("batch", min=1)},)
     path = folder / f"network.{form}"
+    card: dict[str, str] = json.loads((folder / "card").read_text(encoding="utf-8"))
     if form == "pt2":
-        torch.export.save(torch.export.export(network, images, dynamic_shapes=any_number), path)
+        torch.export.save(torch.export.export(network, images, dynamic_shapes=any_number), path, extra_files=card)
     else:
-        torch.onnx.export(
+        program = torch.onnx.export(
             network,
             images,
-            path,
             input_names=["images"],
             output_names=["logits"],
             dynamic_shapes=any_number,
             dynamo=True,
-            external_data=False,
             verbose=False,
         )
+        assert program is not None
+        program.model.metadata_props.update(card)
+        program.save(path, external_data=False)
 
 
 if __name__ == "__main__":

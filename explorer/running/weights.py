@@ -146,11 +146,6 @@ def preparation(weights: Weights) -> Preparation | None:
     return Preparation(size, resize, tuple(recipe.mean), tuple(recipe.std), interpolation)
 
 
-def card_of(weights: Weights) -> Card:
-    """All that is known of them beside their numbers, for who takes them along."""
-    return Card(preparation(weights), categories(weights))
-
-
 def published_accuracy(weights: Weights) -> float | None:
     """Top-1 accuracy on ImageNet's validation images in percent, as torchvision reports it."""
     if weights.source != "torchvision":

@@ -18,14 +18,19 @@ block1.conv (3 to 8 channels), block1.norm, block1.relu, block2.conv (8 to 16 ch
 
 from explorer import families
 from explorer.families import Config
+from explorer.running.card import UNKNOWN, Card
 from explorer.running.source.file import plan_source
 from explorer.running.source.header import header
+from explorer.running.source.knowledge import knowledge
 from explorer.running.source.layout import WIDTH
 
 __all__ = ["WIDTH", "plan_source", "python_source"]
 
 
-def python_source(config: Config) -> str:
-    """The network of a configuration as a Python file: it defines `Network`, and runs by itself."""
+def python_source(config: Config, card: Card = UNKNOWN) -> str:
+    """The network of a configuration as a Python file: it defines `Network`, and runs by itself.
+
+    What a card knows of the weights that go with it stands there too.
+    """
     plan = families.plan(config)
-    return plan_source(plan, header(config, plan))
+    return plan_source(plan, header(config, plan), tuple(knowledge(card)))

@@ -17,8 +17,8 @@ MAIN = """if __name__ == "__main__":
 """
 
 
-def plan_source(plan: Plan, description: str) -> str:
-    """The network of any plan; `description` opens the file."""
+def plan_source(plan: Plan, description: str, more: Sequence[str] = ()) -> str:
+    """The network of any plan; `description` opens the file, and `more` stands behind the classes."""
     modules = modules_of(plan)
     classes = Classes(plan, modules).found
     parts = [part for one in classes for line in one.lines for part in line]
@@ -26,6 +26,7 @@ def plan_source(plan: Plan, description: str) -> str:
     names = class_names([one.modules for one in classes], modules, plan, [helper.name for helper in helpers])
     texts = [helper.source for helper in helpers]
     texts += ["\n".join(_lines(name, one, names)) for name, one in zip(names, classes, strict=True)]
+    texts += more
     texts.append(MAIN.format(shape=", ".join(map(str, plan.ops[0].shape))))
     functions = any(isinstance(part, str) and part.startswith("F.") for part in parts)
     imports = ["import torch", "from torch import Tensor, nn"]
