@@ -12,7 +12,7 @@ from visitor import ARCHITECTURE, FEATURE_MAPS, captions, checkpoint, config, fi
 
 from explorer.families import PRESETS, plan
 from explorer.pictures.preparation import Preparation
-from explorer.running import weights
+from explorer.running import unsaid, weights
 from explorer.running.card import UNKNOWN, Card
 from explorer.running.network import build
 
@@ -237,7 +237,7 @@ def test_the_same_tensors_in_a_network_that_computes_something_else_are_said_to_
 
 def test_what_names_and_shapes_do_not_show_is_said():
     app = upload(opened(FEATURE_MAPS, network=SMALL), "mine.safetensors", checkpoint(SMALL, seed=7)).run()
-    for sentence in weights.unknowable(plan(PRESETS[SMALL])):
+    for sentence in unsaid.sentences(plan(PRESETS[SMALL])):
         assert sentence in captions(app)
 
 

@@ -172,10 +172,8 @@ def metadata(data: bytes | OnDisk, tensors: int) -> Mapping[str, object]:
     if bytes(raw[8:9]) != b"{":
         return {}
     table, _ = _safetensors_table(raw, _table_bytes(tensors))
-    found = table.get("__metadata__", {})
-    if not isinstance(found, dict):
-        raise ValueError("metadata that are no table")
-    return found
+    found = table.get("__metadata__")
+    return found if isinstance(found, dict) else {}
 
 
 def _raw(data: bytes | OnDisk) -> Raw:
