@@ -23,6 +23,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from torchvision.models import DenseNet
 
+from explorer.families import PRESETS, plan
+from explorer.pictures.preparation import Preparation
+from explorer.running.card import Card
+from explorer.running.network import build
+from explorer.running.weights import save_safetensors
+
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[1]
@@ -425,3 +431,30 @@ def test_what_a_click_has_opened_a_click_closes(visit: Visit) -> None:
     wait_for_drawing(page, lambda shown: "layer2.0.conv1" in shown)
     click_node(page, "stage 2/block 0")  # its title now
     wait_for_drawing(page, lambda shown: "stage 2/block 0" in shown and "layer2.0.conv1" not in shown)
+
+
+# --- a checkpoint of one's own
+
+
+def test_a_checkpoint_of_100_megabytes_is_sent_and_used(visit: Visit, tmp_path: Path) -> None:
+    # a wide network of 27 million parameters; made by the test, whose limit for one file was once 20 MB
+    config = {"network": "resnet20_cifar", "width": "160"}
+    network = build(plan(PRESETS["resnet20_cifar"].replace(width=160)), seed=1)
+    with torch.no_grad():
+        network.get_parameter("fc.bias").copy_(torch.eye(10)[3] * 1000)
+    path = tmp_path / "large.safetensors"
+    names = tuple(f"my class {i}" for i in range(10))
+    path.write_bytes(save_safetensors(network, Card(Preparation(32, 32, (0.5,) * 3, (0.5,) * 3), names)))
+    assert 100 < path.stat().st_size / 2**20 < 120
+    page = visit("feature-maps", **config)
+    choose(page, "Weights", "A checkpoint of your own")
+    box = page.locator("[data-testid=stSidebar] [data-testid=stFileUploader]").first
+    expect(box).to_contain_text("1GB per file")
+    expect(page.locator("[data-testid=stMain] [data-testid=stFileUploader]")).to_contain_text("20MB per file")
+    box.locator("input[type=file]").set_input_files(path)
+    expect(text(page, re.compile("Weights: uploaded: large.safetensors"))).to_be_visible()
+    prepared = r"mean 0\.5, 0\.5, 0\.5; std 0\.5, 0\.5, 0\.5 · said of this checkpoint"
+    expect(text(page, re.compile(prepared))).to_be_visible()
+    settled(page)
+    assert messages(page) == []
+    expect(page.locator("[data-testid=stDataFrame] [role=gridcell]").first).to_have_text("my class 3")

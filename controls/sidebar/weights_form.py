@@ -70,7 +70,8 @@ def _take_upload() -> None:
         type=["safetensors", "pt", "pth"],
         key="weights.file",
         max_upload_size=uploads.largest_file(),
-        help="safetensors, or torch.save(network.state_dict()). Names and shapes must be this network's.",
+        help="safetensors, or torch.save(network.state_dict()). Names and shapes must be this network's. "
+        f"At most {uploads.largest_file()} MB.",
     )
     if uploads.arrived(session.entered("weights.file"))[1]:
         st.warning("The checkpoint did not reach the server: send it again.", icon=":material/warning:")
