@@ -327,7 +327,7 @@ def test_any_two_knobs_can_be_a_map(name):
 # -- the search --------------------------------------------------------------------------------------------------------
 
 # a space small enough to be tried by hand
-SPACE = {"bottleneck": range(9), "norm": ("batch", "group", "none"), "stem": ("imagenet", "cifar", "deep")}
+SPACE = {"bottleneck": range(9), "norm": ("batch", "group", "none"), "stem": ("imagenet", "cifar", "deep", "tiered")}
 TINY = parse({"family": "densenet", "blocks": (2, 2, 2), "growth_rate": 4, "stem_width": 8, "input_size": 32})
 
 
@@ -349,7 +349,7 @@ def test_a_search_finds_what_trying_all_finds(params, macs):
     expected = brute_force(params, macs)
     assert expected
     result = search(TINY, [*SPACE], params, macs, most=1000, seconds=60)
-    assert result.tried == result.combinations == 9 * 3 * 3
+    assert result.tried == result.combinations == 9 * 3 * 4
     assert {one.config: one.used for one in result.found} == pytest.approx(expected)
     assert len(result.found) == len(expected)
     few = search(TINY, [*SPACE], params, macs, most=4, seconds=60)
@@ -425,7 +425,7 @@ def test_lists_are_turned_as_a_whole():
 def test_nothing_is_under_impossible_limits():
     result = search(TINY, [*SPACE], params=1, seconds=60)
     assert result.found == ()
-    assert result.tried == result.combinations == 81
+    assert result.tried == result.combinations == 108
 
 
 @pytest.mark.parametrize("limits", [{"params": 0}, {"macs": 0}, {"params": 0, "macs": 10**12}])
@@ -454,7 +454,7 @@ def test_a_search_stops_in_time_and_says_how_far_it_got(monkeypatch):
 
 def test_a_search_of_no_time_tries_nothing():
     result = search(TINY, [*SPACE], params=10**9, seconds=0)
-    assert (result.found, result.tried, result.combinations) == ((), 0, 81)
+    assert (result.found, result.tried, result.combinations) == ((), 0, 108)
 
 
 @settings(max_examples=100, deadline=None, database=None, derandomize=True)
