@@ -12,6 +12,7 @@ from controls.panels.network_input import network_input, say_doubt
 from controls.panels.picture import chosen_picture
 from controls.services import built, forwards
 from controls.services.subject import Subject
+from controls.text import plain
 from explorer.analyses import activations
 from explorer.counting import comparisons
 from explorer.running import weights
@@ -33,7 +34,7 @@ with middle:
 with right:
     answers = activations.answers(forwards.forward(subject).logits)
     table(answers, names)
-    st.caption(f"Weights: {used.label}")
+    st.caption(f"Weights: {plain(used.label)}")
 say_doubt(config, used)
 if not used.trained:
     st.warning(

@@ -278,3 +278,18 @@ def test_a_checkpoint_on_the_server(tmp_path, monkeypatch):
     (sentence,) = messages(fine(app))
     assert sentence.startswith("other.pt is neither")
     assert "checkpoint: digits/mine.safetensors" in captions(app)
+
+
+EVIL = "![x](https:&#47;&#47;evil.example&#47;x.png)[win](x)<b>"
+
+
+@pytest.mark.parametrize("page", [FEATURE_MAPS, "pages/attribution.py", ARCHITECTURE])
+def test_names_of_files_and_classes_are_no_markdown(page):
+    card = Card(OWN, tuple(f"{EVIL}{i}" for i in range(10)))
+    link = {"methods": "saliency"} if "attribution" in page else {}
+    app = upload(opened(page, network=SMALL, **link), f"{EVIL}.safetensors", brighter_than_the_mean(card)).run()
+    texts = [found.value for kind in (app.caption, app.markdown, app.info, app.warning, app.error) for found in kind]
+    shown = [text for text in texts if "evil" in text]
+    assert shown
+    for text in shown:
+        assert not re.search(r"(?<!\\)[\[\]()<>&#]", re.sub(r":material/\w+:", "", text).replace("(#", "")), text

@@ -61,7 +61,7 @@ def messages(app: AppTest) -> list[str]:
 
 
 def captions(app: AppTest) -> str:
-    return "\n".join(found.value for found in app.caption)
+    return "\n".join(re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", found.value) for found in app.caption)
 
 
 def figures(app: AppTest) -> dict[str, tuple[str, str]]:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from controls.panel import panel
 from controls.services.forwards import Forward
+from controls.text import plain
 from explorer.analyses import activations
 from explorer.analyses.activations import Answer
 from explorer.families import Config
@@ -17,7 +18,7 @@ from explorer.running.weights import Weights
 def answers(config: Config, used: Weights, device: str, found: Forward) -> None:
     """The most probable classes, with what weights, how fast, and whether they mean anything."""
     table(activations.answers(found.logits), weights.class_names(used, config.classes))
-    st.caption(f"Weights: {used.label} · {found.seconds:.2f} s on {device}")
+    st.caption(f"Weights: {plain(used.label)} · {found.seconds:.2f} s on {device}")
     if not used.trained:
         st.caption(
             ":material/casino: **Untrained:** the answers are chance; the maps show what the architecture does by "

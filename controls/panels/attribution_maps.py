@@ -138,7 +138,7 @@ def one_map(row: Explanations, method: str, options: Options, view: View, reach:
         st.caption(":material/info: The map is zero everywhere: nothing here changes the score.")
     elif reading.is_against(found):
         st.caption(":material/info: All of it is negative: everything speaks against the target.")
-    st.caption(" · ".join(stamp(row, method, options, painted.share)))
+    st.caption(plain(" · ".join(stamp(row, method, options, painted.share))))
     completeness(found, method, options, key)
     if found.note:
         st.caption(f":material/info: {plain(found.note)}")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from controls.choices import OneOf
 from controls.panel import panel
+from controls.text import plain
 from explorer.analyses import activations
 from explorer.analyses.activations import Maps, Order
 from explorer.plots import charts, mosaic
@@ -40,7 +41,7 @@ def channels(name: str, maps: Maps, seen: NDArray[np.uint8], weights: str, colou
     stats = activations.channels(maps)
     st.caption(
         f"{len(maps)} channels of {shape(maps.shape[1:])} · values {number(maps.min())} to {number(maps.max())} · "
-        f"{stats.zero_share:.1%} exact zeros · {stats.dead_count} channels dead on this image · {weights}"
+        f"{stats.zero_share:.1%} exact zeros · {stats.dead_count} channels dead on this image · {plain(weights)}"
     )
     chart, detail = st.columns([5, 3], gap="medium")
     with chart:

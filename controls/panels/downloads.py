@@ -9,6 +9,7 @@ from torch.fx import GraphModule
 from controls import session
 from controls.panel import panel
 from controls.services import built
+from controls.text import plain
 from explorer.counting import costs
 from explorer.families import Config, plan
 from explorer.running.export import EXPORTS
@@ -58,7 +59,7 @@ def downloads(config: Config, name: str) -> None:
     if form:
         network, used = built.current()
         data = _exported(config, used, form, network)
-        st.download_button(f"{name}.{form}, {used.label}", data, f"{name}.{form}", icon=":material/download:")
+        st.download_button(plain(f"{name}.{form}, {used.label}"), data, f"{name}.{form}", icon=":material/download:")
 
 
 @st.cache_data(max_entries=2, show_spinner="Exporting the network ...")

@@ -52,6 +52,8 @@ def weights_form() -> None:
         if used.source == picked:
             _say(used)
             card_form(used)
+            for sentence in unsaid.sentences(session.current_plan()):
+                st.caption(sentence)
 
 
 def _pick(offered: dict[str, Weights]) -> None:
@@ -112,7 +114,7 @@ def _take_from_folder() -> None:
 
 
 def _say(used: Weights) -> None:
-    """What the visitor should know of weights that fit."""
+    """Which weights are in use, and whether they are this network's."""
     st.caption(f":material/check: In use: {plain(used.name)}")
     if used.moved:
         st.info(
@@ -120,5 +122,3 @@ def _say(used: Weights) -> None:
             "knobs back, or read the results as those of a network that nobody has trained.",
             icon=":material/warning:",
         )
-    for sentence in unsaid.sentences(session.current_plan()):
-        st.caption(sentence)
