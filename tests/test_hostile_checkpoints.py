@@ -27,11 +27,23 @@ SAFE = safetensors.torch.save(STATE)
 # --- code in pickles: what is called, and how it is asked for
 
 CALLED = [
-    ("posix", "mkdir"), ("posix", "system"), ("os", "open"), ("builtins", "eval"), ("builtins", "exec"),
-    ("builtins", "open"), ("builtins", "getattr"), ("subprocess", "Popen"), ("importlib", "import_module"),
-    ("runpy", "run_path"), ("numpy", "load"), ("torch", "load"), ("torch.hub", "load"), ("shutil", "rmtree"),
-    ("socket", "create_connection"), ("torch.jit", "load"),
-]  # fmt: skip
+    ("posix", "mkdir"),
+    ("posix", "system"),
+    ("os", "open"),
+    ("builtins", "eval"),
+    ("builtins", "exec"),
+    ("builtins", "open"),
+    ("builtins", "getattr"),
+    ("subprocess", "Popen"),
+    ("importlib", "import_module"),
+    ("runpy", "run_path"),
+    ("numpy", "load"),
+    ("torch", "load"),
+    ("torch.hub", "load"),
+    ("shutil", "rmtree"),
+    ("socket", "create_connection"),
+    ("torch.jit", "load"),
+]
 
 
 def word(text: str) -> bytes:
@@ -98,11 +110,19 @@ def lying_zips() -> Iterator[tuple[str, bytes]]:
     good = saved()
     end, first = good.rindex(b"PK\x05\x06"), good.index(b"PK\x01\x02")
     fields = {  # at which byte, and of how many
-        "entries": (end + 8, 2), "all entries": (end + 10, 2), "directory's size": (end + 12, 4),
-        "directory's place": (end + 16, 4), "comment": (end + 20, 2), "method": (first + 10, 2),
-        "flags": (first + 8, 2), "packed size": (first + 20, 4), "size": (first + 24, 4), "name": (first + 28, 2),
-        "extra": (first + 30, 2), "header's place": (first + 42, 4),
-    }  # fmt: skip
+        "entries": (end + 8, 2),
+        "all entries": (end + 10, 2),
+        "directory's size": (end + 12, 4),
+        "directory's place": (end + 16, 4),
+        "comment": (end + 20, 2),
+        "method": (first + 10, 2),
+        "flags": (first + 8, 2),
+        "packed size": (first + 20, 4),
+        "size": (first + 24, 4),
+        "name": (first + 28, 2),
+        "extra": (first + 30, 2),
+        "header's place": (first + 42, 4),
+    }
     for field, (at, size) in fields.items():
         for value in (0, 1, 2 ** (8 * size) - 1):
             changed = good[:at] + value.to_bytes(size, "little") + good[at + size :]
