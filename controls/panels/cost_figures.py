@@ -75,7 +75,7 @@ def figures(config: Config, origin: Config, batch: int) -> tuple[Figure, ...]:
             "Forward, peak",
             size(now.forward_bytes),
             f"batch of {batch}, estimated",
-            "The most memory alive at once, each tensor freed after its last use. Scratch space is not counted.",
+            "The most memory alive at once, each tensor freed after its last use. Scratch space comes beside it.",
             _signed(change.forward_bytes, size(change.forward_bytes)),
         ),
         Figure(

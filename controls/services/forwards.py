@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from controls.services.subject import Subject
 from explorer.analyses import activations
 from explorer.analyses.activations import Maps
-from explorer.counting.memory import BYTES, forward_bytes
+from explorer.counting.memory import BYTES, forward_bytes, scratch_bytes
 from explorer.families import plan
 from explorer.running import devices
 
@@ -34,6 +34,7 @@ def forward(subject: Subject, names: Sequence[str] = ()) -> Forward:
 def _forward(key: tuple[object, ...], _subject: Subject, _names: tuple[str, ...]) -> Forward:
     network, network_plan, images = _subject.network, plan(_subject.config), _subject.image
     needed = forward_bytes(network_plan) + BYTES * sum(network_plan[name].size for name in _names)
+    needed += scratch_bytes(network_plan, 1, gradients=False)
     began = time.perf_counter()
     logits, maps = devices.within(
         _subject.device, network_plan, 1, needed, lambda: activations.forward(network, images, _names)

@@ -17,7 +17,7 @@ from torch.fx import GraphModule
 from torch.nn import functional as F
 
 from explorer.analyses import sums
-from explorer.counting.memory import BYTES, training_bytes
+from explorer.counting.memory import BYTES, scratch_bytes, training_bytes
 from explorer.errors import ExplorerError
 from explorer.plan import Plan
 from explorer.plan.kinds import KINDS
@@ -65,8 +65,9 @@ def random_labels(plan: Plan, count: int, seed: int) -> Tensor:
 
 
 def needed_bytes(plan: Plan, count: int) -> int:
-    """Of `flow` at a batch of `count`: a training step, and every output beside it."""
-    return training_bytes(plan, count) + BYTES * count * sum(op.size for op in plan.ops)
+    """Of `flow` at a batch of `count`: a training step, every output beside it, and scratch space."""
+    outputs = BYTES * count * sum(op.size for op in plan.ops)
+    return training_bytes(plan, count) + outputs + scratch_bytes(plan, count, gradients=True)
 
 
 def macs(plan: Plan, count: int) -> float:

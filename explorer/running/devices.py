@@ -1,5 +1,7 @@
 """Where do networks run, whose turn is it, and what fits? Out of memory becomes a clear error."""
 
+import ctypes
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,8 @@ from explorer.plan import Plan
 from explorer.wording import gigabytes
 
 T = TypeVar("T")
+
+M_MMAP_THRESHOLD, OWN_BLOCK = -3, 128 * 1024  # of malloc.h; bytes, where glibc starts before it learns
 
 
 class Device(NamedTuple):
@@ -67,6 +71,18 @@ def macs_per_second(device: str) -> float:
     return 0.5 * macs / min(seconds)
 
 
+@lru_cache
+def return_freed_memory() -> None:
+    """Have the C library give freed tensors back to the system at once, for the whole process.
+
+    glibc by itself learns to keep freed blocks of up to 32 MB for later, each thread its own: Integrated Gradients on
+    ResNet-50 then took 757 MB where it takes 579. Without them a pass with gradients over 4 images costs 16 % more
+    processor time. Does nothing with another C library, or where MALLOC_MMAP_THRESHOLD_ says otherwise.
+    """
+    if "MALLOC_MMAP_THRESHOLD_" not in os.environ and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(M_MMAP_THRESHOLD, OWN_BLOCK)
+
+
 class _Room:
     """How much memory the analyses that now run on a device have been promised."""
 
@@ -105,6 +121,7 @@ def within(device: str, plan: Plan, batch: int, needed: int, work: Callable[[], 
     too large, and after a real out-of-memory error too; the device is usable afterwards.
     """
     check(plan, batch, device_limits(device))
+    return_freed_memory()
     failure = None
     with room(device, needed):
         try:

@@ -22,7 +22,7 @@ from explorer.analyses.attribution.method import Call, Extent, Method, Part, Set
 from explorer.analyses.attribution.methods import METHODS
 from explorer.analyses.attribution.score import AttributionError, Progress, Score, Target
 from explorer.counting.budget import BudgetError
-from explorer.counting.memory import BYTES, forward_bytes, training_bytes
+from explorer.counting.memory import BYTES, forward_bytes, library_bytes, scratch_bytes, training_bytes
 from explorer.plan import Plan
 from explorer.running.devices import device_limits, within
 from explorer.running.network import plan_of
@@ -71,7 +71,9 @@ def attribute(
         raise ValueError(f"image {tuple(image.shape)}: the network takes one of {(1, *plan.ops[0].shape)}")
     score = Score(network, target, progress, chosen.rescales)
     device = str(weight.device)
-    batch, needed = fitting(score.plan, device, chosen.title, chosen.gradients, settings.batch, chosen.copies)
+    batch, needed = fitting(
+        score.plan, device, chosen.title, chosen.gradients, settings.batch, chosen.copies, chosen.fewest
+    )
     operation = _operation(score.plan, chosen, settings)
     # in inference mode no gradient could be recorded
     with torch.inference_mode(False):
@@ -177,30 +179,34 @@ def _silence() -> None:
 MOST_AT_ONCE = {"cpu": 8, "mps": 16, "cuda": 32}  # on a CPU more are no faster; on a GPU progress should show
 
 
-def fitting(plan: Plan, device: str, title: str, gradients: bool, most: int = 0, factor: int = 1) -> tuple[int, int]:
-    """How many images go through the network at once, and how many bytes that takes.
+def fitting(
+    plan: Plan, device: str, title: str, gradients: bool, most: int = 0, factor: int = 1, fewest: int = 1
+) -> tuple[int, int]:
+    """How many images go through the network at once, and how many bytes that takes, scratch space included.
 
-    An image takes `factor` times what a pass with or without gradients takes. Raises BudgetError where one image is
-    too large, for what `title` names.
+    An image takes `factor` times what a pass with or without gradients takes. Raises BudgetError where `fewest` images
+    are too many, for what `title` names.
     """
     one, two = _of_one_and_two(plan, gradients)
-    each, weights = factor * (two - one), BYTES * plan.params
+    each, once = factor * (two - one), BYTES * plan.params + library_bytes(plan)
     memory = device_limits(device).memory
-    images = (memory - weights) // each
-    if images < 1:
+    images = (memory - once) // each
+    if images < fewest:
+        count = "one image" if fewest == 1 else f"{fewest} images at once"
         raise BudgetError(
-            f"{title} of one image would take about {gigabytes(each + weights)}; the limit is {gigabytes(memory)}: "
+            f"{title} of {count} would take about {gigabytes(fewest * each + once)}; the limit is {gigabytes(memory)}: "
             "use a smaller input or fewer channels."
         )
-    images = min(images, most or MOST_AT_ONCE.get(device.partition(":")[0], 8))
-    return images, each * images + weights
+    images = max(fewest, min(images, most or MOST_AT_ONCE.get(device.partition(":")[0], 8)))
+    return images, each * images + once
 
 
 @lru_cache(maxsize=32)
 def _of_one_and_two(plan: Plan, gradients: bool) -> tuple[int, int]:
     """Bytes of a pass over one image and over two; milliseconds each, which a quick method would notice."""
     count = training_bytes if gradients else forward_bytes
-    return count(plan, 1), count(plan, 2)
+    one, two = (count(plan, images) + scratch_bytes(plan, images, gradients) for images in (1, 2))
+    return one, two
 
 
 def _baselines(settings: Settings, image: Tensor) -> Tensor:

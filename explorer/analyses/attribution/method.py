@@ -107,8 +107,8 @@ class Method:
     `complete`: the values sum to the score's change from baseline to image. `multiplied`: they are contributions
     relative to the baseline; without it, rates of change. A method with `draws` has chance in it; one that `rescales`
     goes back by DeepLift's rules, for which some modules are replaced. `copies` is how many times the memory of an
-    image's pass it takes. With fewer samples than `fewest_samples` it cannot decide. `departs` says where it is not as
-    Captum has it.
+    image's pass it takes, `fewest` how many images it takes at once at least. With fewer samples than `fewest_samples`
+    it cannot decide. `departs` says where it is not as Captum has it.
     """
 
     name: str
@@ -126,6 +126,7 @@ class Method:
     samples: int = 0
     rescales: bool = False
     copies: int = 1
+    fewest: int = 1
     fewest_samples: Callable[[Extent], int] = never
     departs: str = ""
 

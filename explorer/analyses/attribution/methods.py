@@ -119,6 +119,10 @@ def deep_lift(call: Call) -> list[Part]:
 )
 def deep_lift_shap(call: Call) -> list[Part]:
     count = len(call.baselines)
+    if call.batch == 1 and count > 1:
+        # Captum's own takes two at least; it is the mean of DeepLift over the baselines
+        arguments = [{"baselines": one[None], "return_convergence_delta": True} for one in call.baselines]
+        return [Part(captum.DeepLift(call.score), given) for given in arguments]
     if count < 2:
         raise AttributionError("DeepLift SHAP averages over baselines: give it two or more, such as draws of noise.")
     # no fewer than two at once, as Captum wants them
@@ -170,9 +174,14 @@ def guided_grad_cam(call: Call) -> list[Part]:
     return [Part(captum.GuidedGradCam(call.score, call.layer), {"interpolate_mode": "bilinear"})]
 
 
-def _at_once(batch: int) -> int:
-    """Steps of a path by way of an operation: two at least, for their differences."""
-    return max(2, batch)
+def _detached(attribute: Callable[..., Any]) -> Callable[..., Any]:
+    """Captum's sum over batches would otherwise keep the graph of the first one while the others run."""
+
+    def found(*arguments: Any, **more: Any) -> Any:
+        values = attribute(*arguments, **more)
+        return tuple(one.detach() for one in values) if isinstance(values, tuple) else values.detach()
+
+    return found
 
 
 @method(
@@ -180,14 +189,17 @@ def _at_once(batch: int) -> int:
     "Dhamdhere et al., 1805.12233",
     reads=("baseline", "operation", "steps"),
     # each batch begins with the image at which the last one ended
-    passes=lambda of: of.steps + 3 + of.steps // (_at_once(of.batch) - 1),
+    passes=lambda of: of.steps + 3 + of.steps // (of.batch - 1),
     of="channels",
     complete=True,
     multiplied=True,
+    fewest=2,  # for the differences between steps
 )
 def layer_conductance(call: Call) -> list[Part]:
-    arguments = call.path | {"internal_batch_size": _at_once(call.batch), "return_convergence_delta": True}
-    return [Part(captum.LayerConductance(call.score, call.layer), arguments)]
+    arguments = call.path | {"return_convergence_delta": True}
+    algorithm = captum.LayerConductance(call.score, call.layer)
+    algorithm._attribute = _detached(algorithm._attribute)
+    return [Part(algorithm, arguments)]
 
 
 @method(
@@ -198,8 +210,7 @@ def layer_conductance(call: Call) -> list[Part]:
     of="channels",
 )
 def internal_influence(call: Call) -> list[Part]:
-    arguments = call.path | {"internal_batch_size": _at_once(call.batch)}
-    return [Part(captum.InternalInfluence(call.score, call.layer), arguments)]
+    return [Part(captum.InternalInfluence(call.score, call.layer), call.path)]
 
 
 # ---- what is taken away ----
