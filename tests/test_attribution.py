@@ -476,6 +476,16 @@ def test_memory_decides_the_batch(monkeypatch):
         batches("integrated_gradients")
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_deep_lift_shap_with_one_baseline_at_a_time_is_captums_mean():
+    network = trained(small("resnet"))
+    image, settings = random_images(network), settings_of(network, batch=1)
+    score = Score(network, Class(0), for_deep_lift=True)
+    theirs = captum.DeepLiftShap(score).attribute(image.clone().requires_grad_(), baselines=settings.baseline)
+    ours = attribute(network, image, Class(0), "deep_lift_shap", settings).map
+    np.testing.assert_allclose(ours, theirs[0].detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
 # --- nothing is left, and progress is told
 
 

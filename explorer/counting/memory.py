@@ -64,9 +64,12 @@ def training_bytes(plan: Plan, batch: int = 1) -> int:
 
 
 def scratch_bytes(plan: Plan, batch: int, gradients: bool) -> int:
-    """What convolutions take beside tensors on `batch` images, with or without a backward pass; an upper estimate."""
+    """What convolutions take beside tensors on `batch` images, with or without a backward pass; an upper estimate.
+
+    `library_bytes` come beside it, the first time.
+    """
     largest = max((op.size + sum(plan[name].size for name in op.inputs) for op in plan.ops if op.macs), default=0)
-    return BYTES * (COPIES_BACKWARD if gradients else COPIES_FORWARD) * largest * batch + library_bytes(plan)
+    return BYTES * (COPIES_BACKWARD if gradients else COPIES_FORWARD) * largest * batch
 
 
 def library_bytes(plan: Plan) -> int:

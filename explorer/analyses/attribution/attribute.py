@@ -25,6 +25,7 @@ from explorer.counting.budget import BudgetError
 from explorer.counting.memory import BYTES, forward_bytes, library_bytes, scratch_bytes, training_bytes
 from explorer.plan import Plan
 from explorer.running.devices import device_limits, within
+from explorer.running.kinds import RUNNING
 from explorer.running.network import plan_of
 from explorer.wording import gigabytes
 
@@ -72,7 +73,7 @@ def attribute(
     score = Score(network, target, progress, chosen.rescales)
     device = str(weight.device)
     batch, needed = fitting(
-        score.plan, device, chosen.title, chosen.gradients, settings.batch, chosen.copies, chosen.fewest
+        score.plan, device, chosen.title, chosen.gradients, settings.batch, chosen.rescales, chosen.fewest
     )
     operation = _operation(score.plan, chosen, settings)
     # in inference mode no gradient could be recorded
@@ -180,15 +181,19 @@ MOST_AT_ONCE = {"cpu": 8, "mps": 16, "cuda": 32}  # on a CPU more are no faster;
 
 
 def fitting(
-    plan: Plan, device: str, title: str, gradients: bool, most: int = 0, factor: int = 1, fewest: int = 1
+    plan: Plan, device: str, title: str, gradients: bool, most: int = 0, rescales: bool = False, fewest: int = 1
 ) -> tuple[int, int]:
     """How many images go through the network at once, and how many bytes that takes, scratch space included.
 
-    An image takes `factor` times what a pass with or without gradients takes. Raises BudgetError where `fewest` images
-    are too many, for what `title` names.
+    A method that `rescales` takes a baseline through with each image, and copies what goes into and comes out of every
+    module with a rule. Raises BudgetError where `fewest` images are too many, for what `title` names.
     """
     one, two = _of_one_and_two(plan, gradients)
-    each, once = factor * (two - one), BYTES * plan.params + library_bytes(plan)
+    copied = sum(
+        op.size + sum(plan[name].size for name in op.inputs) for op in plan.ops[1:] if RUNNING[op.kind].own_input
+    )
+    each = 2 * (two - one + BYTES * copied) if rescales else two - one
+    once = BYTES * plan.params + library_bytes(plan)
     memory = device_limits(device).memory
     images = (memory - once) // each
     if images < fewest:

@@ -106,9 +106,8 @@ class Method:
     `reads` are the settings on which the map depends, and no others. `of` says what the values belong to.
     `complete`: the values sum to the score's change from baseline to image. `multiplied`: they are contributions
     relative to the baseline; without it, rates of change. A method with `draws` has chance in it; one that `rescales`
-    goes back by DeepLift's rules, for which some modules are replaced. `copies` is how many times the memory of an
-    image's pass it takes, `fewest` how many images it takes at once at least. With fewer samples than `fewest_samples`
-    it cannot decide. `departs` says where it is not as Captum has it.
+    goes back by DeepLift's rules, for which some modules are replaced. `fewest` is how many images it takes at once at
+    least. With fewer samples than `fewest_samples` it cannot decide. `departs` says where it is not as Captum has it.
     """
 
     name: str
@@ -125,7 +124,6 @@ class Method:
     draws: bool = False
     samples: int = 0
     rescales: bool = False
-    copies: int = 1
     fewest: int = 1
     fewest_samples: Callable[[Extent], int] = never
     departs: str = ""

@@ -99,7 +99,6 @@ DEEP_LIFT = (
     multiplied=True,
     rescales=True,
     departs=DEEP_LIFT,
-    copies=4,  # images and baselines, and a copy of what goes into and comes out of activations
 )
 def deep_lift(call: Call) -> list[Part]:
     arguments = {"baselines": call.baseline, "return_convergence_delta": True}
@@ -115,7 +114,6 @@ def deep_lift(call: Call) -> list[Part]:
     multiplied=True,
     rescales=True,
     departs=DEEP_LIFT,
-    copies=4,
 )
 def deep_lift_shap(call: Call) -> list[Part]:
     count = len(call.baselines)
