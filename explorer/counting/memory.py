@@ -10,11 +10,12 @@ from explorer.plan.kinds import KINDS
 
 BYTES = 4  # of a float32
 # oneDNN computes on copies of its own, in blocks of channels: of a convolution's input and output, and on the way back
-# also of their gradients. In units of the largest input and output together, at ResNet-50, ResNet-56 and DenseNet-121
-# with torch 2.15 on a CPU with AVX-512, processes took 0.4 to 0.5 forward, and 1.8 to 3.6 forward and backward
+# also of their gradients. In units of the largest input and output together, processes took 0.2 to 0.5 forward
+# (ResNet-50, DenseNet-121) and 1.8 to 3.6 forward and backward (these and ResNet-56), with torch 2.15 on a CPU with
+# AVX-512; other devices were not measured
 COPIES_FORWARD, COPIES_BACKWARD = 1, 4
-# threads and what is made once; and the kernels that are compiled for each convolution, about 160 kB for each size of
-# batch. Together 27 to 55 MB were measured with gradients, less without
+# what stays after the first passes: threads, and the kernels that are compiled for each convolution. Chosen so that the
+# growth of processes in tests/test_process_memory.py is covered; 17 to 50 MB stayed
 LIBRARIES, KERNELS = 32_000_000, 200_000
 
 
