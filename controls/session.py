@@ -23,6 +23,7 @@ from explorer.pictures.reading import Picture
 from explorer.plan import Plan
 from explorer.plan.wiring import computes_otherwise
 from explorer.running import devices, weights
+from explorer.running.calibration import PHOTOGRAPHS, can_be_calibrated
 from explorer.running.weights import Weights
 
 # what pages keep in the link beside the network; each checks what it reads
@@ -46,7 +47,8 @@ class Visitor:
     choice: Choice = field(default_factory=links.start)
     operation: str | None = None  # the one selected, on whatever page
     against: tuple[str, ...] = ()  # keys of the networks that this one is compared with
-    weights: Weights = field(default_factory=lambda: weights.fresh(0))
+    raw_norms: bool = False  # of fresh weights
+    weights: Weights = field(default_factory=lambda: weights.fresh(0, calibrated=True))
     checkpoint: Checkpoint | None = None
     pictures: dict[str, Picture] = field(default_factory=dict)  # uploaded, by digest
     refused_pictures: list[str] = field(default_factory=list)  # sentences, shown once under the uploader
@@ -149,6 +151,8 @@ def compare(keys: tuple[str, ...]) -> None:
 def chosen_weights() -> Weights:
     """What the visitor asked for; whether the network can have them is seen when it is built."""
     wanted, checkpoint = visitor().weights, visitor().checkpoint
+    if wanted.calibrated:
+        return replace(wanted, calibrated=can_be_calibrated(current_plan(), PHOTOGRAPHS))
     if not wanted.of_file or checkpoint is None:
         return wanted
     return replace(wanted, moved=bool(computes_otherwise(checkpoint.plan, current_plan())))
@@ -157,6 +161,13 @@ def chosen_weights() -> Weights:
 def use(wanted: Weights) -> None:
     visitor().weights = wanted
     visitor().turned = True
+
+
+def use_fresh(seed: int = 0, calibrated: bool | None = None) -> None:
+    """Fresh weights; without an answer to `calibrated`, as the visitor last had them, and at first calibrated."""
+    known = visitor()
+    known.raw_norms = known.raw_norms if calibrated is None else not calibrated
+    use(weights.fresh(seed, calibrated=not known.raw_norms))
 
 
 def device() -> str:
@@ -204,6 +215,7 @@ def read_link() -> None:
             problems().append(f"The link names an operation {params['op'][:60]!r} that this network does not have.")
     known.against = _against_of(params)
     known.entries = _entries_of(params)
+    known.raw_norms = params.get("norms") == RAW
     known.weights = _weights_of(params)
     st.session_state["weights.source"] = ""  # shows what the link says
 
@@ -214,8 +226,9 @@ def write_link() -> None:
     wanted = chosen_weights()
     if wanted.source == "torchvision":
         link["weights"] = wanted.identity
-    elif wanted.source == "fresh" and wanted.identity != "0":
-        link["seed"] = wanted.identity
+    elif wanted.source == "fresh":
+        link |= {"seed": wanted.identity} if wanted.identity != "0" else {}
+        link |= {"norms": RAW} if visitor().raw_norms else {}
     if name := operation():
         link["op"] = name
     if keys := against():
@@ -231,7 +244,7 @@ def write_link() -> None:
 def reserved() -> frozenset[str]:
     """Names in the link that are not a page's: the network's own, of whatever family."""
     own = {knob.name for family in FAMILIES.values() for knob in knobs(family.config)}
-    return frozenset({"network", "op", "against", "weights", "seed", *own})
+    return frozenset({"network", "op", "against", "weights", "seed", "norms", *own})
 
 
 def _entries_of(params: Mapping[str, str]) -> dict[str, str]:
@@ -249,6 +262,7 @@ def _against_of(params: Mapping[str, str]) -> tuple[str, ...]:
 
 
 MOST_SEED = 2**31 - 1
+RAW = "raw"  # in the link: norms of fresh weights as they are drawn
 
 
 def _weights_of(params: Mapping[str, str]) -> Weights:
@@ -261,4 +275,4 @@ def _weights_of(params: Mapping[str, str]) -> Weights:
     if not seed.isascii() or not seed.isdigit() or len(seed) > 10 or int(seed) > MOST_SEED:
         problems().append(f"The link's seed {seed[:20]!r} is not a number from 0 to {MOST_SEED}; this is 0 instead.")
         seed = "0"
-    return weights.fresh(int(seed))
+    return weights.fresh(int(seed), calibrated=not visitor().raw_norms)

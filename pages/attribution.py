@@ -50,7 +50,7 @@ view, across = choose_view()
 subjects = {HERE: subject}
 if across:
     others = [comparisons.find(key, config) for key in choose_contenders(MOST_OTHERS)]
-    subjects |= {one.title: Subject(one.config, weights.fresh(0), picture, device) for one in others if one}
+    subjects |= {one.title: Subject(one.config, built.fresh(one.config), picture, device) for one in others if one}
 
 if methods:
     rows = explain(subjects, target, methods, options, names)

@@ -1,5 +1,7 @@
 """Does the learning signal reach the early layers?"""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from controls import session, work
@@ -83,6 +85,7 @@ def choose_run(config: Config) -> Run:
     used = session.chosen_weights()
     if used.trained:  # as long as they can be had, and fit
         used = built.current()[1]
+    used = replace(used, calibrated=False)  # gradients are of the weights as they are drawn
     pictures = {"noise": (), "samples": tuple(map(sample, SAMPLES)), "own": own}[source]
     preparation = built.preparation(config, used) if pictures else None
     if pictures:

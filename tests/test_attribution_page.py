@@ -25,7 +25,7 @@ def pictures(app):
 
 
 def test_maps_stand_side_by_side_each_with_its_stamp():
-    app = fine(opened(ATTRIBUTION, network="resnet20_cifar"))
+    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", **{"class": "9"}))
     assert "architecture, not of knowledge" in app.warning[0].value
     assert pictures(app) == 3
     assert [text.value for text in app.markdown if text.value.startswith("**")] == [
@@ -34,7 +34,7 @@ def test_maps_stand_side_by_side_each_with_its_stamp():
         "**Grad-CAM**",
     ]
     stamps = captions(app)
-    assert stamps.count("untrained (seed 0) ·") == 3
+    assert stamps.count("untrained (seed 0), norms calibrated on photographs ·") == 3
     assert "layer3.2.relu2" in stamps
     assert "Complete: sums to" in stamps
     assert stamps.count("baseline: the data's mean colour") == 1

@@ -58,7 +58,7 @@ def test_an_uploaded_checkpoint_is_used_and_named():
     assert "uploaded: mine.safetensors" in captions(app)
     assert "untrained" not in captions(app)
     # it is the network of seed 7, and answers as that does
-    same = opened(FEATURE_MAPS, network=SMALL, seed="7")
+    same = opened(FEATURE_MAPS, network=SMALL, seed="7", norms="raw")
     assert app.dataframe[0].value.equals(same.dataframe[0].value)
     # on another page and back
     visit(app.switch_page(ARCHITECTURE), FEATURE_MAPS)

@@ -20,10 +20,10 @@ def answers(config: Config, used: Weights, device: str, found: Forward) -> None:
     table(activations.answers(found.logits), weights.class_names(used, config.classes))
     st.caption(f"Weights: {plain(used.label)} · {found.seconds:.2f} s on {device}")
     if not used.trained:
+        raw = config.norm == "batch" and not used.calibrated
         st.caption(
             ":material/casino: **Untrained:** the answers are chance; the maps show what the architecture does by "
-            "itself."
-            + (" Its norms have seen no data yet, so values grow with depth." if config.norm == "batch" else "")
+            "itself." + (" Its norms have seen no data yet, so values grow with depth." if raw else "")
         )
 
 

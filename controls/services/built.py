@@ -1,6 +1,7 @@
 """Networks that run: built once for all visitors who look at the same one, and never changed."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import streamlit as st
 from torch import Tensor
@@ -10,9 +11,13 @@ from controls import session
 from controls.services import checkpoints
 from controls.text import plain
 from explorer.counting import budget
+from explorer.counting.budget import BudgetError
+from explorer.counting.memory import forward_bytes
 from explorer.families import Config, plan
-from explorer.pictures.preparation import Preparation, standard_preparation
-from explorer.running import weights
+from explorer.pictures.preparation import Preparation, as_seen, standard_preparation, to_tensor
+from explorer.pictures.samples import SAMPLES, sample
+from explorer.running import devices, weights
+from explorer.running.calibration import PHOTOGRAPHS, calibrate, can_be_calibrated
 from explorer.running.card import Card, CardError
 from explorer.running.network import blank, build
 from explorer.running.weights import Weights, WeightsError
@@ -33,8 +38,13 @@ def current() -> tuple[GraphModule, Weights]:
             return network(config, wanted, session.device()), wanted
         except WeightsError as error:
             tell(error)
-        wanted = weights.fresh(0)
+        wanted = fresh(config)
         return network(config, wanted, session.device()), wanted
+
+
+def fresh(config: Config) -> Weights:
+    """For a network that the visitor has chosen no weights for."""
+    return weights.fresh(0, can_be_calibrated(plan(config), PHOTOGRAPHS))
 
 
 def network(config: Config, wanted: Weights, device: str) -> GraphModule:
@@ -53,11 +63,26 @@ def tell(error: WeightsError) -> None:
 @st.cache_resource(max_entries=MOST_NETWORKS, show_spinner=False)
 def _network(config: Config, wanted: Weights, device: str, _values: Callable[[], StateDict]) -> GraphModule:
     if wanted.source == "fresh":
-        return build(plan(config), int(wanted.identity), device)
+        network = build(plan(config), int(wanted.identity), device)
+        if wanted.calibrated:
+            _calibrate(network, config, device)
+        return network
     budget.check(plan(config))
     network = blank(plan(config))
     weights.load(network, _values(), take=True)  # a large checkpoint is in memory once
     return network.to(device)
+
+
+def _calibrate(network: GraphModule, config: Config, device: str) -> None:
+    """By as many of the sample photographs as there is room for."""
+    preparation = standard_preparation(config.input_size, config.channels)
+    written, limit = plan(config), devices.device_limits(device)
+    count = max(1, min(PHOTOGRAPHS, budget.fitting_batch(written, limit)))
+    if not can_be_calibrated(written, count):
+        raise BudgetError("There is no room to calibrate the norms of fresh weights: leave them raw in the sidebar.")
+    chosen = [as_seen(sample(name), preparation) for name in list(SAMPLES)[:count]]
+    images = to_tensor(chosen, preparation).to(device)
+    devices.within(device, written, count, forward_bytes(written, count), partial(calibrate, network, images))
 
 
 def _values(config: Config, wanted: Weights) -> StateDict:

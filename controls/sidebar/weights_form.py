@@ -7,6 +7,7 @@ from controls.services import built, checkpoints
 from controls.sidebar.card_form import card_form
 from controls.text import plain
 from explorer.running import checkpoint_folder, unsaid, weights
+from explorer.running.calibration import PHOTOGRAPHS, can_be_calibrated
 from explorer.running.weights import Weights, WeightsError
 
 OF_FILES = {"uploaded": "A checkpoint of your own", "folder": "A checkpoint on the server"}
@@ -17,13 +18,13 @@ def weights_form() -> None:
     if checkpoints.gone():
         session.problems().append(f"{session.chosen_weights().name} was taken away; the network has fresh weights.")
         session.visitor().checkpoint = None
-        session.use(weights.fresh(0))
+        session.use_fresh()
     offered = {w.identity: w for w in weights.offered(session.config())}
     chosen = session.chosen_weights()
     options = ["fresh", *offered, "uploaded", *(["folder"] if checkpoint_folder.folder() else [])]
     source = chosen.identity if chosen.source == "torchvision" else chosen.source
     if source not in options:  # the network is no longer the one that these weights are for
-        session.use(weights.fresh(0))
+        session.use_fresh()
         source = "fresh"
     if session.entered("weights.source") not in OF_FILES:  # there a file may still be awaited
         session.show("weights.source", source)
@@ -37,15 +38,18 @@ def weights_form() -> None:
         help="Fresh weights show what the architecture does by itself; trained ones what it has learned.",
     )
     if picked == "fresh":
-        session.show("weights.seed", int(chosen.identity) if chosen.source == "fresh" else 0)
+        seed = int(chosen.identity) if chosen.source == "fresh" else 0
+        session.show("weights.seed", seed)
         st.number_input(
             "Seed",
             0,
             session.MOST_SEED,
             key="weights.seed",
-            on_change=lambda: session.use(weights.fresh(session.entered("weights.seed"))),
+            on_change=lambda: session.use_fresh(session.entered("weights.seed")),
             help="The same seed gives the same weights, on every machine.",
         )
+        if can_be_calibrated(session.current_plan(), PHOTOGRAPHS):
+            _norms(seed)
     elif picked in OF_FILES:
         _take_upload() if picked == "uploaded" else _take_from_folder()
         used = session.chosen_weights()
@@ -56,6 +60,17 @@ def weights_form() -> None:
                 st.caption(sentence)
 
 
+def _norms(seed: int) -> None:
+    session.show("weights.calibrated", not session.visitor().raw_norms)
+    st.toggle(
+        "Calibrated norms",
+        key="weights.calibrated",
+        on_change=lambda: session.use_fresh(seed, session.entered("weights.calibrated")),
+        help="Batch norms of an untrained network have never seen an image: left so, activations grow with depth and "
+        f"one class gets all. On: they take the statistics of {PHOTOGRAPHS} sample photographs.",
+    )
+
+
 def _pick(offered: dict[str, Weights]) -> None:
     picked = session.entered("weights.source")
     if picked in OF_FILES:
@@ -63,7 +78,7 @@ def _pick(offered: dict[str, Weights]) -> None:
         if checkpoint and checkpoint.weights.source == picked:
             session.use(checkpoint.weights)
     else:
-        session.use(offered.get(picked) or weights.fresh(0))
+        session.use(offered[picked]) if picked in offered else session.use_fresh()
 
 
 def _take_upload() -> None:

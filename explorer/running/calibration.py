@@ -16,6 +16,8 @@ from explorer.plan import Plan
 from explorer.plan.kinds import KINDS
 from explorer.running.network import plan_of
 
+PHOTOGRAPHS = 4  # of the samples, on which the app calibrates: a second of a large network's time
+
 
 def can_be_calibrated(plan: Plan, count: int) -> bool:
     """Whether the network has norms of the batch, and `count` images give each of them two values a channel."""

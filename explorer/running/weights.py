@@ -64,6 +64,7 @@ class Weights:
     `identity` is a seed, a member of a torchvision enum ("ResNet50_Weights.IMAGENET1K_V2"), or the SHA-256 of
     an uploaded file or of what tells a file in the server's folder from others; `name` is what is shown. `card` is a
     file's. `moved`: they were loaded for a network that computes something else with the same tensors.
+    `calibrated`: the norms of fresh ones have the statistics of sample photographs (explorer.running.calibration).
     """
 
     source: Literal["fresh", "torchvision", "uploaded", "folder"]
@@ -71,6 +72,7 @@ class Weights:
     name: str = field(compare=False)
     card: Card = UNKNOWN
     moved: bool = field(default=False, compare=False)
+    calibrated: bool = False
 
     @property
     def trained(self) -> bool:
@@ -81,7 +83,7 @@ class Weights:
     def label(self) -> str:
         """The phrase to stamp under a picture made with these weights."""
         if self.source == "fresh":
-            return f"untrained ({self.name})"
+            return f"untrained ({self.name}){', norms calibrated on photographs' if self.calibrated else ''}"
         if self.source == "torchvision":
             return f"torchvision ImageNet, {self.identity.rpartition('.')[2]}"
         said = f"{'uploaded' if self.source == 'uploaded' else 'checkpoint'}: {self.name}"
@@ -97,9 +99,9 @@ class Weights:
         return replace(self, card=UNKNOWN, moved=False)
 
 
-def fresh(seed: int) -> Weights:
+def fresh(seed: int, calibrated: bool = False) -> Weights:
     """The initialisation from `seed`."""
-    return Weights("fresh", str(seed), f"seed {seed}")
+    return Weights("fresh", str(seed), f"seed {seed}", calibrated=calibrated)
 
 
 def uploaded(data: bytes, name: str) -> Weights:
