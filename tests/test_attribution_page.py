@@ -25,7 +25,7 @@ def pictures(app):
 
 
 def test_maps_stand_side_by_side_each_with_its_stamp():
-    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", **{"class": "9"}))
+    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", **{"class": "0"}))
     assert "architecture, not of knowledge" in app.warning[0].value
     assert pictures(app) == 3
     assert [text.value for text in app.markdown if text.value.startswith("**")] == [
