@@ -1,7 +1,8 @@
 """The app around its pages: links, what is too large for the machine, and visitors side by side."""
 
 import pytest
-from visitor import ARCHITECTURE, FEATURE_MAPS, PUBLISHED, config, exact, fine, messages, opened, unvisited, visit
+from published import PUBLISHED
+from visitor import ARCHITECTURE, FEATURE_MAPS, config, exact, fine, messages, opened, unvisited, visit
 
 from explorer.families import PRESETS
 

@@ -28,6 +28,7 @@ time.sleep(float(os.environ.get("PIP_TAKES", "0")))
 with open(os.path.join(".venv", "installed"), "a") as file:
     file.write(" ".join(sys.argv[1:]) + "\\n")
 """
+OUTSIDE = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # of `make test`
 NO_NETWORK = """\
 WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection broken by \
 'NewConnectionError('<pip._vendor.urllib3.connection.HTTPConnection object at 0x7f52cb64c490>: Failed to establish a \
@@ -57,7 +58,7 @@ def start(project: Path, /, stdout: int = subprocess.PIPE, **environment: str) -
     return subprocess.Popen(
         ["make", ".venv/run.stamp", f"PYTHON={sys.executable}"],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": str(project / "stub"), **environment},
+        env={**OUTSIDE, "PYTHONPATH": str(project / "stub"), **environment},
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,

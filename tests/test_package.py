@@ -1,6 +1,5 @@
 """The project as `pip install .` gives it: built, installed where nothing else of it is, and used from elsewhere."""
 
-import csv
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 from packaging.requirements import Requirement
+from published import PUBLISHED
 from safetensors import safe_open
 from served import free_port, listens_at, wait_until_healthy
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -22,9 +22,6 @@ from websockets.sync.client import connect
 
 ROOT = Path(__file__).parents[1]
 NAME = "skip-connection-explorer"
-
-with (ROOT / "tests" / "data" / "published.csv").open(newline="") as file:
-    PARAMS = {row["name"]: int(row["params"]) for row in csv.DictReader(file)}
 
 
 def pip(*words: str) -> None:
@@ -96,7 +93,7 @@ def test_its_requirements_are_those_that_make_run_installs(environment):
 
 
 def test_it_counts_and_says_what_it_is_called(explorer):
-    assert f"{PARAMS['resnet18']:,}" in explorer("count", "resnet18")
+    assert f"{int(PUBLISHED['resnet18']['params']):,}" in explorer("count", "resnet18")
     assert "\n    explorer count NAME" in explorer()
 
 
@@ -105,7 +102,7 @@ def test_it_exports_the_weights_that_it_counts(explorer, tmp_path):
     with safe_open(tmp_path / "network.safetensors", "pt") as weights:
         tensors = {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118
     learned = [value.numel() for name, value in tensors.items() if not name.endswith(("_mean", "_var", "_tracked"))]
-    assert sum(learned) == PARAMS["resnet20_cifar"]
+    assert sum(learned) == int(PUBLISHED["resnet20_cifar"]["params"])
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 A test file that uses it asks for the fixture `navigation`.
 """
 
-import csv
 import io
 import json
 import re
@@ -22,9 +21,6 @@ ROOT = Path(__file__).parents[1]
 ARCHITECTURE, FEATURE_MAPS = "pages/architecture.py", "pages/feature_maps.py"
 DESIGN_SPACE = "pages/design_space.py"
 GRADIENT_FLOW, ATTRIBUTION = "pages/gradient_flow.py", "pages/attribution.py"
-
-with (ROOT / "tests" / "data" / "published.csv").open(newline="") as file:
-    PUBLISHED = {row["name"]: row for row in csv.DictReader(file)}
 
 
 def opened(page: str = ARCHITECTURE, /, **link: str) -> AppTest:
