@@ -19,7 +19,7 @@ does what was stopped: a link alone never keeps the server busy.
 """
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
@@ -37,6 +37,7 @@ from explorer.wording import duration
 
 MOST_UNASKED = 4.0  # seconds that are spent without a click
 MOST_REMEMBERED = 96  # results of one visitor; a map of 224x224 pixels is 0.6 MB
+CALL = 7e-5  # seconds to start an operation
 TELLING = 1.0  # seconds of work that say something about the machine's speed
 
 T = TypeVar("T")
@@ -47,11 +48,14 @@ _speeds: dict[str, float] = {}  # device -> multiply-accumulates a second, of th
 
 @dataclass(frozen=True)
 class Task(Generic[T]):
-    """`title` stands beside the progress; `macs` are multiply-accumulates, a backward pass being two forward passes."""
+    """`title` stands beside the progress; `macs` are multiply-accumulates, a backward pass being two forward passes;
+    `calls` are operations that are started one after another, which takes a while however small they are.
+    """
 
     title: str
     macs: float
     run: partial[T]
+    calls: float = 0
 
     @property
     def key(self) -> Hashable:
@@ -113,9 +117,22 @@ def results(label: str, tasks: Sequence[Task[T]], asks: bool = False) -> list[Ou
     return [cast(Outcome[T], found.get(task.key, Outcome())) for task in tasks]
 
 
-def estimate(macs: float) -> float:
+def agreed(label: str, task: Task[Any]) -> bool:
+    """Whether work may start without which a page shows nothing, and whose result is kept elsewhere: it is short, or
+    a click on the button, which is drawn here, has agreed to it.
+    """
+    agreed_to = session.visitor().agreed.get(label, frozenset())
+    return task.key in agreed_to or _may_start(label, {task.key: task}, asks=False)
+
+
+def estimate(macs: float, calls: float = 0) -> float:
     """Seconds on the visitor's device, by the work done there before; at first by a convolution."""
-    return macs / _speed(session.device())
+    return macs / _speed(session.device()) + CALL * calls
+
+
+def _estimate(tasks: Iterable[Task[Any]]) -> float:
+    tasks = list(tasks)
+    return estimate(sum(task.macs for task in tasks), sum(task.calls for task in tasks))
 
 
 def _speed(device: str) -> float:
@@ -128,12 +145,12 @@ def _may_start(label: str, missing: dict[Hashable, Task[T]], asks: bool) -> bool
     agreed, stopped = known.agreed.get(label, frozenset()), known.stopped.get(label, frozenset())
     # what was agreed to goes on where a control interrupted it, and so does what was refused for lack of memory
     unasked = keys - agreed
-    seconds = estimate(sum(missing[key].macs for key in unasked))
+    seconds = _estimate(missing[key] for key in unasked)
     start = not stopped & keys and not (unasked and (asks or seconds > MOST_UNASKED))
     if not start or keys & agreed:
         # Disabled, it stays while the work goes on. A browser keeps a button that has the focus until the mouse is
         # pressed elsewhere; Stop would move away under that press, and would not be clicked.
-        seconds = estimate(sum(task.macs for task in missing.values()))
+        seconds = _estimate(missing.values())
         text, icon = f"{label} ({duration(seconds)})", ":material/play_arrow:"
         st.button(text, key=f"work.{label}", icon=icon, disabled=start, on_click=_agree, args=(label, keys))
     return start
@@ -181,7 +198,7 @@ def _timed(task: Task[T], progress: Progress) -> T:
     if seconds > TELLING and task.macs:
         device = session.device()
         # halfway on a scale of ratios: a moment in which the machine is busy shall not count for all
-        _speeds[device] = (_speed(device) * task.macs / seconds) ** 0.5
+        _speeds[device] = (_speed(device) * task.macs / max(seconds - CALL * task.calls, seconds / 2)) ** 0.5
     return value
 
 

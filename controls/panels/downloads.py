@@ -57,7 +57,7 @@ def downloads(config: Config, name: str) -> None:
         help="safetensors: the weights alone. The other two: a program that runs without this explorer.",
     )
     if form:
-        network, used = built.current()
+        network, used = built.current(asks=False)
         data = _exported(config, used, form, network)
         st.download_button(plain(f"{name}.{form}, {used.label}"), data, f"{name}.{form}", icon=":material/download:")
 

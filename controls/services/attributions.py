@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -11,11 +11,15 @@ from controls.work import Progress, Task
 from explorer.analyses.attribution import checks, request
 from explorer.analyses.attribution.attribute import Attribution, attribute
 from explorer.analyses.attribution.checks import Curve, Randomised
-from explorer.analyses.attribution.method import Settings
+from explorer.analyses.attribution.method import Extent, Settings
 from explorer.analyses.attribution.methods import METHODS
 from explorer.analyses.attribution.request import Compared, Options
 from explorer.analyses.attribution.score import Target
+from explorer.counting import effort
 from explorer.families import plan
+from explorer.plan import Plan
+
+T = TypeVar("T")
 
 STEPS, NOISES, MOVES = 50, 50, 10  # of deletion and insertion; of infidelity; of sensitivity
 
@@ -36,8 +40,15 @@ def explanation(subject: Subject, target: Target, method: str, options: Options)
     if options.operation not in network:  # it is another network's
         options = options._replace(operation="")
     asked = request.read_by(chosen, options)
-    macs = request.macs(network, chosen, options)
-    return Task(chosen.title, macs, partial(_explain, subject, target, method, asked))
+    return _task(
+        chosen.title, network, request.macs(network, chosen, options), partial(_explain, subject, target, method, asked)
+    )
+
+
+def _task(title: str, network: Plan, macs: float, work: partial[T]) -> Task[T]:
+    """As many images go through at once as a method takes, where there is room for them."""
+    passes = macs / network.macs / Extent._field_defaults["batch"]
+    return Task(title, macs * effort.slowness(network), work, passes * len(network.ops))
 
 
 def _explain(subject: Subject, target: Target, method: str, options: Options, progress: Progress) -> Attribution:
@@ -71,14 +82,14 @@ def truth(
     one, forward = request.macs(network, chosen, options), float(network.macs)
     stages = len({op.stage for op in network.ops if op.params})
     checked: tuple[Task[Any], ...] = (
-        Task("Deletion", STEPS * forward, partial(_deletion, asked, options.baseline)),
-        Task("Insertion", STEPS * forward, partial(_insertion, asked)),
-        Task("Infidelity", NOISES * forward, partial(_infidelity, asked, options.baseline)),
-        Task("Maximum sensitivity", (MOVES + 1) * one, partial(_sensitivity, asked)),
+        _task("Deletion", network, STEPS * forward, partial(_deletion, asked, options.baseline)),
+        _task("Insertion", network, STEPS * forward, partial(_insertion, asked)),
+        _task("Infidelity", network, NOISES * forward, partial(_infidelity, asked, options.baseline)),
+        _task("Maximum sensitivity", network, (MOVES + 1) * one, partial(_sensitivity, asked)),
     )
     if not subject.weights.trained:  # fresh weights in the place of fresh ones
         return checked
-    return *checked, Task("Randomisation", (stages + 1) * one, partial(_randomisation, asked))
+    return *checked, _task("Randomisation", network, (stages + 1) * one, partial(_randomisation, asked))
 
 
 def _deletion(asked: Explained, baseline: Compared, progress: Progress) -> Curve:

@@ -7,10 +7,11 @@ import streamlit as st
 from torch import Tensor
 from torch.fx import GraphModule
 
-from controls import session
+from controls import session, work
 from controls.services import checkpoints
 from controls.text import plain
-from explorer.counting import budget
+from controls.work import Task
+from explorer.counting import budget, effort
 from explorer.counting.budget import BudgetError
 from explorer.counting.memory import forward_bytes
 from explorer.families import Config, plan
@@ -27,12 +28,15 @@ MOST_NETWORKS = 4  # kept at once, for all visitors together
 StateDict = Mapping[str, Tensor]
 
 
-def current() -> tuple[GraphModule, Weights]:
+def current(asks: bool = True) -> tuple[GraphModule, Weights]:
     """The visitor's network on the chosen device, in eval mode, and the weights that it really has.
 
-    Weights that cannot be had, or that do not fit, are replaced by fresh ones, and a message says so.
+    Weights that cannot be had, or that do not fit, are replaced by fresh ones, and a message says so. Where building it
+    and running an image takes long, the page ends at a button that says so; without `asks` a click has agreed already.
     """
     config, wanted = session.config(), session.chosen_weights()
+    if asks and not work.agreed("Build and run this network", _task(config, wanted, session.device())):
+        st.stop()
     with st.spinner("Building the network ...", show_time=True):
         try:
             return network(config, wanted, session.device()), wanted
@@ -45,6 +49,17 @@ def current() -> tuple[GraphModule, Weights]:
 def fresh(config: Config) -> Weights:
     """For a network that the visitor has chosen no weights for."""
     return weights.fresh(0, can_be_calibrated(plan(config), PHOTOGRAPHS))
+
+
+def _task(config: Config, wanted: Weights, device: str) -> Task[GraphModule]:
+    """Building, with the norms' calibration, and an image that goes through twice: a page asks for the outputs of some
+    operations, then for those of others.
+    """
+    its = plan(config)
+    drawing, starts = effort.building(its)
+    images = 2 + PHOTOGRAPHS * wanted.calibrated
+    macs = drawing + images * effort.slowness(its) * its.macs
+    return Task("", macs, partial(network, config, wanted, device), starts + 3 * len(its.ops))
 
 
 def network(config: Config, wanted: Weights, device: str) -> GraphModule:

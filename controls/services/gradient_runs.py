@@ -13,7 +13,7 @@ from explorer.analyses import gradients, paths
 from explorer.analyses.batches import Inputs, batches
 from explorer.analyses.gradients import Flow, Matrix, Mode, Routes
 from explorer.analyses.paths import Paths
-from explorer.counting import budget
+from explorer.counting import budget, effort
 from explorer.families import Config, plan
 from explorer.plan import Plan
 from explorer.running import devices, weights
@@ -52,12 +52,14 @@ def beside(run: Run, config: Config) -> Run:
 
 def flow_task(title: str, run: Run, every: bool) -> Task[Flow]:
     """Norms along the network; with `every` also those of its norms."""
-    return Task(title, run.seeds * gradients.macs(run.plan, run.inputs.count), partial(flow, run, every))
+    macs = run.seeds * gradients.macs(run.plan, run.inputs.count)
+    return _task(title, run.plan, macs, partial(flow, run, every), calls=3 * run.seeds)
 
 
 def routes_task(run: Run) -> Task[Routes]:
     one = replace(run, seeds=1)
-    return Task("Gradient along the edges", gradients.macs(run.plan, run.inputs.count), partial(routes, one))
+    macs = gradients.macs(run.plan, run.inputs.count)
+    return _task("Gradient along the edges", run.plan, macs, partial(routes, one), calls=6)
 
 
 def reuse_task(run: Run) -> Task[tuple[Matrix, ...]]:
@@ -66,7 +68,15 @@ def reuse_task(run: Run) -> Task[tuple[Matrix, ...]]:
 
 
 def paths_task(run: Run) -> Task[Paths]:
-    return Task("Paths", paths.macs(run.plan, run.inputs.count), partial(sampled_paths, replace(run, seeds=1)))
+    macs = paths.macs(run.plan, run.inputs.count)
+    passes = paths.macs(run.plan, 1) / run.plan.macs
+    return _task("Paths", run.plan, macs, partial(sampled_paths, replace(run, seeds=1)), calls=passes)
+
+
+def _task(title: str, plan: Plan, macs: float, work: partial[T], calls: float) -> Task[T]:
+    """Building included; `calls` of each operation."""
+    drawing, starts = effort.building(plan)
+    return Task(title, macs * effort.slowness(plan) + drawing, work, calls * len(plan.ops) + starts)
 
 
 def flow(run: Run, every: bool, progress: Progress) -> Flow:
