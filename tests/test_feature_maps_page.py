@@ -3,8 +3,23 @@
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
-from visitor import ARCHITECTURE, FEATURE_MAPS, captions, chart, config, fine, messages, opened, photo, upload, visit
+from visitor import (
+    ARCHITECTURE,
+    ATTRIBUTION,
+    FEATURE_MAPS,
+    captions,
+    chart,
+    config,
+    fine,
+    messages,
+    opened,
+    photo,
+    upload,
+    visit,
+)
 
+from controls import work
+from controls.services import built
 from explorer.families import PRESETS, plan
 from explorer.pictures.samples import SAMPLES
 from explorer.running import weights
@@ -163,3 +178,22 @@ def test_a_network_whose_values_overflow_has_a_page_all_the_same():
     for name in ("conv1", "layer1.0.conv1", "layer1.0.relu1", "fc"):
         app.selectbox(key="operation.box").select(name).run()
         fine(app)
+
+
+@pytest.mark.parametrize("page", [FEATURE_MAPS, ATTRIBUTION])
+def test_a_link_alone_starts_no_long_work(page, monkeypatch):
+    monkeypatch.setattr(work.devices, "macs_per_second", lambda device: 1e7)  # a machine a thousand times slower
+    monkeypatch.setattr(work, "_speeds", {})
+    asked = []
+    monkeypatch.setattr(built, "_network", lambda *these: asked.append(these))
+    app = fine(opened(page, network=SMALL))
+    (button,) = (one for one in app.button if one.label.startswith("Build and run this network (about "))
+    assert asked == []
+    assert not app.dataframe
+    monkeypatch.undo()
+    button.click().run()
+    assert len(fine(app).dataframe[0].value) == 5
+    # it is asked once for a network, not once for a picture
+    monkeypatch.setattr(work.devices, "macs_per_second", lambda device: 1e7)
+    app.selectbox(key="picture").select(list(SAMPLES)[1]).run()
+    assert len(fine(app).dataframe[0].value) == 5
