@@ -47,6 +47,7 @@ LOOKED_AT = {
     # a batch that is measured without a click on a busy machine, too
     "gradient-flow": {"network": "resnet56_cifar", "against": "plain.densenet40_12_cifar", "batch": "2"},
 }  # DenseNet-121 elsewhere
+OWN = ("http://127.0.0.1:", "data:", "blob:")  # what pages may ask for; the rest of the world is no part of it
 PATIENCE = 30_000  # milliseconds; a busy machine is slow, and nothing here waits longer than it must
 ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -112,6 +113,7 @@ def visit(chromium: Browser, address: str) -> Iterator[Visit]:
         opened = context.new_page()
         opened.on("pageerror", lambda error: failures.append(f"uncaught: {error}"))
         opened.on("console", lambda m: m.type == "error" and complain(m.text, m.location.get("url", "")))
+        opened.on("request", lambda r: r.url.startswith(OWN) or complain("asked for", r.url))
         opened.on("response", lambda r: r.status >= 400 and complain(f"answered {r.status}", r.url))
         # a browser gives up what it was fetching when it leaves a page
         opened.on("requestfailed", lambda r: r.failure == "net::ERR_ABORTED" or complain(f"failed: {r.failure}", r.url))
@@ -289,6 +291,30 @@ def test_a_link_cannot_put_pictures_or_links_of_its_own_on_the_page(visit):
     expect(alerts.first).to_contain_text(network)
     expect(alerts.last).to_contain_text(operation)
     expect(alerts.locator("img, a, b")).to_have_count(0)
+
+
+def test_no_name_of_a_visitors_makes_the_browser_ask_elsewhere(visit):
+    # a file's name, a picture's, the classes of a checkpoint and the words of a link; `visit` watches all requests
+    picture = "![x](//localhost/a.png)"
+    entities = "![x](https:&#47;&#47;localhost&#47;b.png)<img src=&#47;&#47;localhost&#47;c.png>"
+    names = tuple(f"{picture}<img src=//localhost/{i}.png>" for i in range(10))
+    card = Card(Preparation(32, 32, (0.5,) * 3, (0.5,) * 3), names)
+    weights = save_safetensors(build(plan(PRESETS[SMALL])), card)
+    page = visit("feature-maps", network=SMALL, op=picture, against=picture, layer=picture, seed=picture)
+    send(page, f"{picture}.png", "image/png", b"no picture")
+    expect(page.locator("[data-testid=stAlert]").last).to_contain_text(picture)
+    settled(page)
+    send(page, f"{entities}.jpg", "image/jpeg", photo())
+    expect(page.get_by_role("combobox", name="Picture")).to_have_value(re.compile("^" + re.escape(entities[:20])))
+    choose(page, "Weights", "A checkpoint of your own")
+    box = page.locator("[data-testid=stSidebar] [data-testid=stFileUploader] input[type=file]").first
+    box.set_input_files({"name": f"{entities}.safetensors", "mimeType": "", "buffer": weights})
+    expect(text(page, "Weights: uploaded:")).to_contain_text(entities[:50])
+    for name in ("Architecture", "Design space", "Gradient flow", "Attribution", "Feature maps"):
+        page.locator("[data-testid=stSidebarNav]").get_by_role("link", name=name).click()
+        expect(settled(page).locator("h1")).not_to_have_text("")
+        expect(page.locator("[data-testid=stSidebar]").get_by_text("In use:")).to_contain_text(entities[:50])
+        expect(page.locator("img[src*=localhost]")).to_have_count(0)
 
 
 def test_visitors_do_not_disturb_one_another(visit):
