@@ -10,7 +10,7 @@ from controls.start import settle, warm_up
 from controls.text import plain
 from explorer.errors import ExplorerError
 
-st.set_page_config(page_icon="docs/icon.svg", layout="wide", initial_sidebar_state="expanded")
+st.set_page_config(page_icon="docs/icon.svg", layout="wide", initial_sidebar_state="auto")
 # the default margins leave a third of a laptop's screen blank
 st.html(
     "<style>.stMainBlockContainer { padding: 3rem 3rem 4rem; }"

@@ -92,9 +92,9 @@ def test_a_new_search_has_a_table_of_its_own():
 def test_what_was_found_for_one_family_is_not_shown_for_another():
     app = searched(opened(DESIGN_SPACE, network=SMALL))
     assert found(app) is not None
-    app.segmented_control(key="family").select("densenet").run()
+    app.pills(key="family").select("densenet").run()
     assert found(fine(app)) is None
-    app.segmented_control(key="family").select("resnet").run()
+    app.pills(key="family").select("resnet").run()
     app.selectbox(key="preset").select(SMALL).run()
     assert found(fine(app)) is not None
 

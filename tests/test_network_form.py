@@ -47,7 +47,7 @@ def test_growth_rate_24():
 def test_a_family_opens_with_its_first_network(family):
     other = next(one for one in FAMILIES if one != family)
     app = opened(network=next(iter(FAMILIES[other].presets)))
-    app.segmented_control(key="family").select(family).run()
+    app.pills(key="family").select(family).run()
     first = next(iter(FAMILIES[family].presets))
     assert app.title[0].value == TITLES[first]
     assert app.selectbox(key="preset").options == [preset.title for preset in FAMILIES[family].presets.values()]
@@ -64,10 +64,10 @@ def test_a_fault_in_a_family_stays_with_it(monkeypatch):
     for page in (ARCHITECTURE, FEATURE_MAPS, GRADIENT_FLOW):
         app = opened(page, network=SMALL)
         assert messages(app) == []
-        app.segmented_control(key="family").select("made").run()
+        app.pills(key="family").select("made").run()
         (sentence,) = messages(fine(app))
         assert "The family Made cannot write this network (IndexError: tuple index out of range)" in sentence
-        app.segmented_control(key="family").select("densenet").run()
+        app.pills(key="family").select("densenet").run()
         assert messages(fine(app)) == []
         assert app.query_params == {"network": "densenet121"}
 
@@ -86,7 +86,7 @@ def test_a_depth_is_chosen():
     assert fine(app).title[0].value == "ResNet-50"
     # it started from another network, and says so
     assert app.query_params == {"network": "resnet18", "block": "bottleneck", "blocks": "3-4-6-3"}
-    app.segmented_control(key="family").select("densenet").run()
+    app.pills(key="family").select("densenet").run()
     app.selectbox(key="depth").select("169").run()
     assert fine(app).title[0].value == "DenseNet-169"
 
@@ -165,6 +165,6 @@ def test_stages_are_added_and_taken_away():
     assert config(fine(app)).blocks == (6, 12, 24, 24, 24)
     app.slider(key="densenet.blocks.4").set_value(2).run()
     assert config(fine(app)).blocks == (6, 12, 24, 24, 2)
-    app.segmented_control(key="family").select("cliquenet").run()
+    app.pills(key="family").select("cliquenet").run()
     app.segmented_control(key="cliquenet.widths.count").select(3).run()
     assert (config(fine(app)).widths, config(app).layers) == ((36, 64, 100), (5, 6, 6))

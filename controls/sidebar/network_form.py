@@ -30,7 +30,7 @@ def network_form() -> None:
     family = family_of(session.config())
     *some, last = (f"{one.joins} ({one.title})" for one in FAMILIES.values())
     session.show("family", family.name)
-    st.segmented_control(
+    st.pills(
         "Family",
         list(FAMILIES),
         format_func=lambda name: FAMILIES[name].title,
@@ -38,8 +38,6 @@ def network_form() -> None:
         required=True,
         on_change=_choose_family,
         help=f"What joins the layers: {', '.join(some)}, or {last}.",
-        width="stretch",
-        wrap=True,
     )
     session.show("preset", session.choice().origin)
     st.selectbox(

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -80,7 +81,9 @@ def return_freed_memory() -> None:
     with gradients over 4 images; one image forward took the same. Does nothing with another C library, or
     where MALLOC_MMAP_THRESHOLD_ says otherwise.
     """
-    if "MALLOC_MMAP_THRESHOLD_" not in os.environ and hasattr(library := ctypes.CDLL(None), "mallopt"):
+    if sys.platform != "linux" or "MALLOC_MMAP_THRESHOLD_" in os.environ:
+        return
+    if hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(M_MMAP_THRESHOLD, OWN_BLOCK)
 
 
