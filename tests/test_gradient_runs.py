@@ -9,6 +9,7 @@ from controls.services import gradient_runs
 from controls.services.gradient_runs import Run, beside, flow_task, paths_task, reuse_task, routes_task
 from explorer.analyses import gradients
 from explorer.analyses.batches import Inputs
+from explorer.counting import effort
 from explorer.counting.budget import BudgetError
 from explorer.families import PRESETS, plan
 from explorer.running.weights import Weights, fresh
@@ -41,9 +42,10 @@ def test_a_flow_is_that_of_the_library():
 
 
 def test_work_is_three_passes_for_each_image_and_seed():
-    # 40,551,040 multiply-accumulates an image
-    assert flow_task("one", RUN, every=False).macs == 3 * 40_551_040 * 4 * 3
-    assert routes_task(RUN).macs == 3 * 40_551_040 * 4
+    # 40,551,040 multiply-accumulates an image, at this network's slowness; and its weights are drawn
+    seed, drawn = 3 * 40_551_040 * 4 * effort.slowness(RUN.plan), effort.PARAMETER * RUN.plan.params
+    assert flow_task("one", RUN, every=False).macs == pytest.approx(3 * seed + drawn)
+    assert routes_task(RUN).macs == pytest.approx(seed + drawn)
     assert reuse_task(RUN).macs == 0
 
 

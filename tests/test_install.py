@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,8 @@ def start(project: Path, /, stdout: int = subprocess.PIPE, **environment: str) -
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # a shell's background job, which the tests may be, passes on that it does not hear Ctrl-C
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
