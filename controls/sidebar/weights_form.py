@@ -1,5 +1,8 @@
 """With which weights does the network run: fresh ones, torchvision's, or those of a file?"""
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
 
 from controls import session, uploads
@@ -95,11 +98,7 @@ def _take_upload() -> None:
     checkpoint = session.visitor().checkpoint
     if file is None or (checkpoint is not None and checkpoint.place == file.file_id):
         return
-    try:
-        with st.spinner("Checking the file ..."):
-            checkpoints.take_upload(file)
-    except WeightsError as error:
-        built.tell(error)
+    _check(partial(checkpoints.take_upload, file))
 
 
 def _take_from_folder() -> None:
@@ -121,9 +120,13 @@ def _take_from_folder() -> None:
     checkpoint = session.visitor().checkpoint
     if name is None or (used.source == "folder" and checkpoint is not None and checkpoint.place == name):
         return
+    _check(partial(checkpoints.take_from_folder, name))
+
+
+def _check(take: Callable[[], None]) -> None:
     try:
         with st.spinner("Checking the file ..."):
-            checkpoints.take_from_folder(name)
+            take()
     except WeightsError as error:
         built.tell(error)
 
