@@ -1,4 +1,4 @@
-"""Numbers and shapes as people write them."""
+"""Numbers and shapes as people write them, and strangers' text in one line."""
 
 UNITS = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
@@ -31,3 +31,9 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
     return f"about {round(seconds / 60)} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+
+
+def clean(text: str, most: int = 80) -> str:
+    """Text of a stranger (a file's name, a key) as one printable line of at most `most` characters."""
+    line = "".join(c if c.isprintable() else "?" for c in text[: most + 1])
+    return line if len(line) <= most else line[: most - 3] + "..."

@@ -7,8 +7,9 @@ from contextlib import suppress
 from functools import cache, lru_cache
 from typing import Any
 
-from explorer.families.config import Config, ConfigError, Knob, describe, knobs, shown
+from explorer.families.config import Config
 from explorer.families.family import Family, PlanError, Preset
+from explorer.families.knobs import ConfigError, Knob, Knobs, describe, knobs, shown
 from explorer.plan import Op, Plan
 
 
@@ -126,6 +127,7 @@ __all__ = [
     "ConfigError",
     "Family",
     "Knob",
+    "Knobs",
     "PlanError",
     "Preset",
     "chosen_depth",

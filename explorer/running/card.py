@@ -16,7 +16,7 @@ from typing import Any
 
 from explorer.errors import ExplorerError
 from explorer.pictures.preparation import Preparation
-from explorer.running.checkpoints import clean
+from explorer.wording import clean
 
 KEY = "explorer.card"  # in the metadata of a safetensors file
 MOST_BYTES = 2**20  # of a file

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from explorer.running.checkpoints import OnDisk, clean, on_disk
+from explorer.running.checkpoints import OnDisk, on_disk
 from explorer.running.weights import Weights, WeightsError
+from explorer.wording import clean
 
 SETTING = "EXPLORER_CHECKPOINTS"
 ENDINGS = (".safetensors", ".pt", ".pth")

@@ -29,6 +29,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from explorer.wording import clean
+
 _MOST_DIMENSIONS = 8
 
 # What a table of contents may weigh: torch and safetensors write about 130 bytes a tensor, and an optimizer's
@@ -136,12 +138,6 @@ class Stored:
             return torch.empty(self.shape, dtype=self.dtype)
         values = self.raw.copy() if isinstance(self.raw, OnDisk) else bytearray(self.raw)
         return torch.frombuffer(values, dtype=self.dtype).as_strided(self.shape, self.stride)
-
-
-def clean(text: str, most: int = 80) -> str:
-    """Text of a stranger (a file's name, a key) as one printable line of at most `most` characters."""
-    line = "".join(c if c.isprintable() else "?" for c in text[: most + 1])
-    return line if len(line) <= most else line[: most - 3] + "..."
 
 
 def contents(data: bytes | OnDisk, tensors: int) -> Mapping[str, object]:
