@@ -1,0 +1,1 @@
+"""How networks learn: data sets, recipes, and runs, each of which is a directory."""

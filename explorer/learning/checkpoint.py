@@ -1,0 +1,104 @@
+"""The weights of a run and the optimizer's state beside them: written so that one belongs to the other, and read."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from explorer.learning import runs
+from explorer.learning.endings import Diverged
+from explorer.learning.runs import CHECKPOINT, OPTIMIZER, Run, RunError
+from explorer.learning.training import Training
+from explorer.running import checkpoints, weights
+from explorer.running.card import Card, to_metadata
+from explorer.running.checkpoints import on_disk
+from explorer.running.weights import Weights
+
+MOST_TENSORS = 20_000  # bounds what a table of contents may weigh
+STEP, NETWORK = "explorer.step", "explorer.network"  # in the metadata of the weights' file
+
+
+class Written(NamedTuple):
+    """What a file of weights says of itself: how many steps it learned, and the card."""
+
+    step: int
+    card: Card
+
+
+def write(run: Run, training: Training, card: Card) -> None:
+    """Keep how far a training has come. Raises OSError, and Diverged for weights that are not finite; the checkpoint
+    before this one stays then.
+
+    The optimizer's state goes to a file that is named by its step, and the weights, which say their step, are put in
+    place after it: whenever this is cut short, weights and state of one and the same step are there.
+    """
+    tensors = _copied(training.network.state_dict())
+    floats = [value for value in tensors.values() if value.is_floating_point()]
+    if not all(bool(value.isfinite().all()) for value in floats):
+        raise Diverged(f"It diverged: after step {training.done} a weight is no number.")
+    metadata = {
+        "format": "pt",
+        STEP: str(training.done),
+        NETWORK: json.dumps(run.job.config.model_dump()),
+        **to_metadata(card),
+    }
+    state = safetensors.torch.save(_copied(training.state()), {"format": "pt", STEP: str(training.done)})
+    runs.write_whole(run.path / f"optimizer-{training.done}.safetensors", state)
+    runs.write_whole(run.path / CHECKPOINT, safetensors.torch.save(tensors, metadata))
+    for path, step in _states(run.path).items():
+        if step != training.done:
+            with suppress(OSError):
+                path.unlink()
+
+
+def restore(run: Run, training: Training) -> None:
+    """Go on from the run's checkpoint, if it has one. Raises RunError for one that is damaged or another network's."""
+    path = run.path / CHECKPOINT
+    if not path.exists():
+        return
+    try:
+        step = read(run).step
+        with on_disk(path) as data:
+            state = weights.read_checkpoint(data, CHECKPOINT, training.network.state_dict())
+        training.network.load_state_dict(state)
+        with safetensors.safe_open(run.path / f"optimizer-{step}.safetensors", "pt") as file:
+            training.restore(step, {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    except (OSError, KeyError, RuntimeError, weights.WeightsError, safetensors.SafetensorError) as error:
+        raise RunError(
+            f"The checkpoint of {run.name} does not go on ({type(error).__name__}: {error}); "
+            "start another run, or delete its checkpoint."
+        ) from error
+
+
+def read(run: Run) -> Written:
+    """What the run's checkpoint says of itself. Raises RunError where there is none that can be read."""
+    job = run.job
+    try:
+        with on_disk(run.path / CHECKPOINT) as data:
+            metadata = checkpoints.metadata(data, MOST_TENSORS)
+            card = weights.read_card(data, job.config.input_size, MOST_TENSORS)
+        return Written(int(str(metadata[STEP])), card)
+    except FileNotFoundError:
+        raise RunError(f"{run.title} has no checkpoint yet.") from None
+    except Exception as error:  # a damaged file can fail anywhere
+        raise RunError(f"The checkpoint of {run.title} cannot be read ({type(error).__name__}).") from None
+
+
+def weights_of(run: Run) -> Weights:
+    """The weights of its last checkpoint, another value at each of them. Raises RunError where there is none."""
+    found = read(run)
+    said = f"{run.title}, step {found.step}"
+    return Weights("run", f"{run.name}.{found.step}", said, found.card)
+
+
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().to("cpu").contiguous().clone() for name, value in tensors.items()}
+
+
+def _states(folder: Path) -> dict[Path, int]:
+    return {path: int(found[1]) for path in folder.iterdir() if (found := OPTIMIZER.fullmatch(path.name))}

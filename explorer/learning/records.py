@@ -1,0 +1,114 @@
+"""The tables that a run leaves: a row now and then, appended, and those behind the checkpoint taken away again."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import torch
+from torch import Tensor
+
+from explorer.learning import runs
+from explorer.learning.runs import METRICS, NORMS, UPDATES
+from explorer.learning.training import Training, kernels
+
+COLUMNS = (
+    "step",
+    "epoch",
+    "seconds",
+    "learning_rate",
+    "train_loss",
+    "train_accuracy",
+    "test_loss",
+    "test_accuracy",
+)
+
+
+class Kernels:
+    """How a step treats each kernel: `before` it, and then `after` it, the norms of the gradients and of the changes
+    over those of the kernels, in the order of `names`.
+    """
+
+    def __init__(self, training: Training) -> None:
+        found = kernels(training.network)
+        self.names = tuple(found)
+        self._weights = list(found.values())
+
+    @torch.no_grad()
+    def before(self) -> None:
+        self._before = [weight.detach().clone() for weight in self._weights]
+
+    @torch.no_grad()
+    def after(self) -> tuple[list[float], list[float]]:
+        gradients = [weight.grad for weight in self._weights if weight.grad is not None]
+        sizes = torch.stack(_norms(self._before))
+        # the copies are not needed again, so they become the changes
+        torch._foreach_sub_(self._before, [weight.detach() for weight in self._weights])
+        changes = torch.stack(_norms(self._before))
+        return torch.stack(_norms(gradients)).tolist(), (changes / sizes.clamp_min(1e-30)).tolist()
+
+
+def _norms(tensors: list[Tensor]) -> list[Tensor]:
+    found: list[Tensor] = list(torch._foreach_norm(tensors))
+    return found
+
+
+class Records:
+    """The files of a run's tables, open while it is trained."""
+
+    def __init__(self, run: runs.Run, names: Sequence[str], done: int) -> None:
+        folder = run.path
+        self._files = {
+            METRICS: _opened(folder / METRICS, COLUMNS, done),
+            NORMS: _opened(folder / NORMS, ("step", *names), done),
+            UPDATES: _opened(folder / UPDATES, ("step", *names), done),
+        }
+        known = runs.metrics(folder)
+        self.seconds = float(known["seconds"].iloc[-1]) if len(known) else 0.0
+
+    def row(self, values: Mapping[str, float]) -> None:
+        self._write(METRICS, [values[name] for name in COLUMNS])
+
+    def kernels(self, step: int, gradients: Sequence[float], updates: Sequence[float]) -> None:
+        self._write(NORMS, [step, *gradients])
+        self._write(UPDATES, [step, *updates])
+
+    def _write(self, name: str, values: Iterable[float]) -> None:
+        file = self._files[name]
+        csv.writer(file, lineterminator="\n").writerow(map(_text, values))
+        file.flush()
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[float]]) -> bytes:
+    """A CSV file of numbers."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([map(_text, row) for row in rows])
+    return text.getvalue().encode()
+
+
+def _text(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.7g}"
+
+
+def _opened(path: Path, columns: Sequence[str], done: int) -> TextIO:
+    """For rows to be appended; those behind step `done`, which a killed worker left, are taken away."""
+    kept: list[list[str]] = []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+        if rows and rows[0] == list(columns):
+            kept = [row for row in rows[1:] if len(row) == len(columns) and row[0].isdigit() and int(row[0]) <= done]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([list(columns), *kept])
+    runs.write_whole(path, text.getvalue().encode())
+    return path.open("a", newline="", encoding="utf-8")
