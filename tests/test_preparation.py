@@ -13,6 +13,7 @@ from explorer.pictures.preparation import (
     IMAGENET_STD,
     Preparation,
     as_seen,
+    mask_as_seen,
     standard_preparation,
     to_tensor,
 )
@@ -68,6 +69,45 @@ def test_long_strips_are_cropped_while_they_are_resized(monkeypatch):
     assert as_seen(pictured(1, 1024), standard_preparation(1024)).shape == (1024, 1024, 3)
     strip = Picture("x", "0", np.full((1, 1024, 3), 7, np.uint8))
     assert (as_seen(strip, preparation) == 7).all()
+
+
+# ---- the object's pixels ----
+
+
+def with_object(mask: np.ndarray) -> Picture:
+    """The object is white before black."""
+    return Picture("x", "0", np.repeat(mask[..., None] * np.uint8(255), 3, 2), mask)
+
+
+@pytest.mark.parametrize("preparation", PREPARATIONS, ids=lambda p: f"{p.size} of {p.resize} {p.interpolation}")
+def test_a_mask_goes_the_way_of_its_picture(preparation):
+    for height, width in SHAPES:
+        mask = np.zeros((height, width), bool)
+        mask[height // 3 : -(-height * 2 // 3), width // 3 : -(-width * 2 // 3)] = True
+        seen = as_seen(with_object(mask), preparation)[..., 0]
+        found = mask_as_seen(with_object(mask), preparation)
+        assert found.shape == seen.shape
+        # but for the border, where interpolation mixes
+        assert found[seen == 255].all()
+        assert not found[seen == 0].any()
+
+
+def test_a_mask_of_the_size_is_kept_and_a_smaller_one_asks_for_half():
+    mask = np.random.default_rng(0).random((32, 32)) < 0.5
+    assert np.array_equal(mask_as_seen(with_object(mask), standard_preparation(32)), mask)
+    quarters = mask.reshape(16, 2, 16, 2).mean((1, 3))
+    assert np.array_equal(mask_as_seen(with_object(mask), standard_preparation(16, 1)), quarters >= 0.5)
+
+
+def test_of_most_pictures_no_object_is_known():
+    assert mask_as_seen(pictured(5, 5), standard_preparation(8)) is None
+    with pytest.raises(ValueError, match=r"expected \(5, 5\) bool"):
+        Picture("x", "0", np.zeros((5, 5, 3), np.uint8), np.zeros((5, 4), bool))
+    with pytest.raises(ValueError, match="uint8"):
+        Picture("x", "0", np.zeros((5, 5, 3), np.uint8), np.zeros((5, 5), np.uint8))
+
+
+# ---- tensors ----
 
 
 def test_tensor_by_hand():

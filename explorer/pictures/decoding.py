@@ -8,14 +8,25 @@ anew for every file.
 
 Output: "P6 width height 255", a line break, and the pixels (a PPM), exit status 0; or one line that says why
 not, in words that follow the file's name, exit status 1. Any other end is one of a confined process.
+
+    python -m explorer.pictures.decoding --many 10
+
+does so for one file after another, in a fork of itself for each, which has 10 seconds (not on Windows). On stdin each
+file follows its length, on stdout each output its exit status (1 byte; 2 for any other end, 3 where the system has no
+process left) and its length (8 bytes, big-endian).
 """
 
 import io
 import math
+import os
 import re
+import select
+import signal
 import sys
+import time
 from array import array
 from contextlib import suppress
+from typing import BinaryIO
 
 # Image.open() imports the plugins of the other formats by itself, but these two only with all of Pillow's
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
@@ -24,7 +35,11 @@ LONGEST_SIDE = 1024  # pixels; no input of these networks is larger, and a page 
 MOST_PIXELS = 25_000_000  # a 24-megapixel camera
 MOST_MEMORY = 290_000_000  # bytes beyond those of this process before it reads: 300 MB with the code it touches later
 MOST_SECONDS = 4  # of a processor's time; a camera's picture takes less than one
+MOST_OUTPUT = 3 * LONGEST_SIDE**2 + 100  # bytes: pixels and the line before them
 MOST_SCANS = 100  # of a JPEG, which may go over its whole picture in each; encoders write about ten
+
+LENGTH = 8  # bytes of a length, where there are many files
+ENDED_BADLY, NOT_STARTED = 2, 3
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 
@@ -46,10 +61,11 @@ def _too_large(size: str) -> Refusal:
     )
 
 
-def confine() -> None:
+def confine(held: int = 0) -> None:
     """Limits on memory and processor time for the rest of this process; no files written, no core dumps.
 
-    Each as far as the system has it: Windows has none of them here, and memory is limited on Linux only.
+    `held` bytes of the picture's are in its memory already. Each as far as the system has it: Windows has none of
+    them here, and memory is limited on Linux only.
     """
     if sys.platform == "win32":
         return
@@ -57,7 +73,7 @@ def confine() -> None:
 
     limits = {resource.RLIMIT_CPU: MOST_SECONDS, resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: 0}
     with suppress(FileNotFoundError), open("/proc/self/statm") as sizes:
-        limits[resource.RLIMIT_AS] = int(sizes.read().split()[0]) * resource.getpagesize() + MOST_MEMORY
+        limits[resource.RLIMIT_AS] = int(sizes.read().split()[0]) * resource.getpagesize() + MOST_MEMORY - held
     for kind, most in limits.items():
         _, hard = resource.getrlimit(kind)  # which the administrator may have set lower
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -157,16 +173,72 @@ def _from_floats(image: Image.Image, zero_is_white: bool) -> Image.Image:
     return image.point(lambda value: value * scale + (0.5 - black * scale)).convert("L")  # which rounds down
 
 
-def main() -> int:
-    confine()
+def answer(data: bytes, to: BinaryIO) -> int:
+    """Writes what becomes of a file; the exit status."""
     try:
-        image = decode(sys.stdin.buffer.read())
+        image = decode(data)
     except Refusal as refusal:
-        sys.stdout.buffer.write(f"{refusal}\n".encode())
+        to.write(f"{refusal}\n".encode())
         return 1
-    sys.stdout.buffer.write(b"P6 %d %d 255\n" % image.size)
-    sys.stdout.buffer.write(image.tobytes())
+    to.write(b"P6 %d %d 255\n" % image.size)
+    to.write(image.tobytes())
     return 0
+
+
+def answer_many(files: BinaryIO, to: BinaryIO, seconds: float) -> None:
+    """This process only passes bytes on: whatever becomes of a file's own process, the next file has another."""
+    Image.preinit()  # which every fork would do anew, and take five times as long
+    while len(head := files.read(LENGTH)) == LENGTH:
+        status, output = in_a_fork(files.read(int.from_bytes(head, "big")), seconds)
+        to.write(bytes([status]) + len(output).to_bytes(LENGTH, "big") + output)
+        to.flush()
+
+
+def in_a_fork(data: bytes, seconds: float) -> tuple[int, bytes]:
+    """The exit status of a confined process that answers for one file, and its output."""
+    outlet, inlet = os.pipe()
+    try:
+        child = os.fork()
+    except OSError:
+        os.close(outlet)
+        os.close(inlet)
+        return NOT_STARTED, b""
+    if child == 0:
+        status = ENDED_BADLY
+        try:
+            os.dup2(os.open(os.devnull, os.O_RDWR), 0)  # neither the files that follow nor the answers are its own
+            os.dup2(inlet, 1)
+            confine(len(data))
+            with open(1, "wb", closefd=False) as output:
+                status = answer(data, output)
+        finally:
+            os._exit(status)  # without the parent's buffers
+    os.close(inlet)
+    written = all_written(outlet, time.monotonic() + seconds)
+    os.close(outlet)
+    if written is None:
+        os.kill(child, signal.SIGKILL)
+    _, ended = os.waitpid(child, 0)
+    status = os.waitstatus_to_exitcode(ended)
+    return (status, written) if written is not None and status in (0, 1) else (ENDED_BADLY, b"")
+
+
+def all_written(outlet: int, until: float) -> bytes | None:
+    """What comes out of a pipe to its end; None if that is too late or more than a picture."""
+    written = bytearray()
+    while len(written) <= MOST_OUTPUT and select.select([outlet], [], [], max(0, until - time.monotonic()))[0]:
+        if not (some := os.read(outlet, 2**20)):
+            return bytes(written)
+        written += some
+    return None
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["--many"]:
+        answer_many(sys.stdin.buffer, sys.stdout.buffer, float(sys.argv[2]))
+        return 0
+    confine()
+    return answer(sys.stdin.buffer.read(), sys.stdout.buffer)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from explorer.pictures.reading import Picture
@@ -92,16 +93,31 @@ def as_seen(picture: Picture, preparation: Preparation) -> np.ndarray:
     image = Image.fromarray(picture.pixels)
     if preparation.channels == 1:
         image = image.convert("L")
-    filter_ = Image.Resampling[preparation.interpolation.upper()]
+    seen = _square(image, preparation, Image.Resampling[preparation.interpolation.upper()])
+    return np.array(seen).reshape(preparation.size, preparation.size, preparation.channels)
+
+
+def mask_as_seen(picture: Picture, preparation: Preparation) -> NDArray[np.bool_] | None:
+    """Which pixels of what as_seen gives are the object's, (size, size): those of which at least half is object.
+
+    None where the picture's object is not known.
+    """
+    if picture.mask is None:
+        return None
+    # the mean over each pixel's area, whatever the picture's own filter: others look beyond it
+    shares = _square(Image.fromarray(picture.mask.astype(np.uint8) * 255), preparation, Image.Resampling.BOX)
+    return np.asarray(shares) >= 128
+
+
+def _square(image: Image.Image, preparation: Preparation, filter_: Image.Resampling) -> Image.Image:
+    """The shorter side resized, and the centre of that."""
     size, (width, height) = preparation.size, _resized(image.size, preparation.resize)
     left, top = round((width - size) / 2), round((height - size) / 2)
     if width * height <= MOST_RESIZED:
-        seen = image.resize((width, height), filter_).crop((left, top, left + size, top + size))
-    else:
-        x, y = image.width / width, image.height / height
-        box = left * x, top * y, min((left + size) * x, image.width), min((top + size) * y, image.height)
-        seen = image.resize((size, size), filter_, box=box)
-    return np.array(seen).reshape(size, size, preparation.channels)
+        return image.resize((width, height), filter_).crop((left, top, left + size, top + size))
+    x, y = image.width / width, image.height / height
+    box = left * x, top * y, min((left + size) * x, image.width), min((top + size) * y, image.height)
+    return image.resize((size, size), filter_, box=box)
 
 
 def _resized(size: tuple[int, int], shorter: int) -> tuple[int, int]:

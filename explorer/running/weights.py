@@ -1,25 +1,20 @@
 """Where a network's weights come from, and whether they fit.
 
-Fresh from a seed, torchvision's for ImageNet, or a file's (uploaded, or in a folder of the server): a `Weights`
-value says which, serves as a cache key and stamps pictures, so that nobody takes an untrained network for a trained
-one. Its card says how pictures were prepared when they were trained, where that is known. Whatever goes wrong on
-the way (no connection, a hostile file, another network's weights) is a `WeightsError`.
+Fresh from a seed, torchvision's for ImageNet, the project's own, a run's, or a file's (uploaded, or in a folder of
+the server): a `Weights` value says which, serves as a cache key and stamps pictures, so that nobody takes an untrained
+network for a trained one. Its card says how pictures were prepared when they were trained, where that is known.
+Whatever goes wrong on the way (no connection, a hostile file, another network's weights) is a `WeightsError`.
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from http.client import HTTPException
 from math import isnan
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
-from uuid import uuid4
 
 import safetensors.torch
 import torch
@@ -29,19 +24,20 @@ from explorer.errors import ExplorerError
 from explorer.families import FAMILIES, Config, torchvision_model
 from explorer.pictures.preparation import Preparation
 from explorer.running.card import UNKNOWN, Card, of_metadata, to_metadata
-from explorer.running.checkpoints import OnDisk, Refused, Stored, clean, contents, metadata
+from explorer.running.checkpoints import OnDisk, Refused, Stored, contents, metadata
+from explorer.running.downloading import DownloadError, Progress
+from explorer.running.downloading import download as fetch
+from explorer.wording import clean
 
 _SAVE_AGAIN = 'save the weights again with torch.save(network.state_dict(), "model.pt")'
 _DATASET = "ImageNet-1K"
 _MOST_LISTED = 50
-_CHUNK = 1 << 20  # bytes read, and reported as progress, at a time
 
 # What tensors were called in older files -> their present names.
 _OLD_NAMES = tuple((re.compile(old), new) for family in FAMILIES.values() for old, new in family.old_names.items())
 
 StateDict = Mapping[str, torch.Tensor]
 T = TypeVar("T")
-Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0 if the server does not say)
 
 
 class WeightsError(ExplorerError):
@@ -61,13 +57,14 @@ class WeightsError(ExplorerError):
 class Weights:
     """Which weights a network has; equal, also as a cache key, when they are the same numbers.
 
-    `identity` is a seed, a member of a torchvision enum ("ResNet50_Weights.IMAGENET1K_V2"), or the SHA-256 of
-    an uploaded file or of what tells a file in the server's folder from others; `name` is what is shown. `card` is a
-    file's. `moved`: they were loaded for a network that computes something else with the same tensors.
+    `identity` is a seed, a member of a torchvision enum ("ResNet50_Weights.IMAGENET1K_V2"), the name of a file that
+    comes with the project, a run's name and the step of its checkpoint, or the SHA-256 of an uploaded file or of what
+    tells a file in the server's folder from others; `name` is what is shown. `card` is a file's. `moved`: they were
+    loaded for a network that computes something else with the same tensors.
     `calibrated`: the norms of fresh ones have the statistics of sample photographs (explorer.running.calibration).
     """
 
-    source: Literal["fresh", "torchvision", "uploaded", "folder"]
+    source: Literal["fresh", "torchvision", "project", "run", "uploaded", "folder"]
     identity: str
     name: str = field(compare=False)
     card: Card = UNKNOWN
@@ -86,12 +83,22 @@ class Weights:
             return f"untrained ({self.name}){', norms calibrated on photographs' if self.calibrated else ''}"
         if self.source == "torchvision":
             return f"torchvision ImageNet, {self.identity.rpartition('.')[2]}"
+        if self.source == "project":
+            return self.name
+        if self.source == "run":
+            return f"run: {self.name}"
         said = f"{'uploaded' if self.source == 'uploaded' else 'checkpoint'}: {self.name}"
         return f"{said}, loaded for another network" if self.moved else said
 
     @property
     def of_file(self) -> bool:
+        """Whether they are a visitor's or the server's file, of which nobody may know how it was made."""
         return self.source in ("uploaded", "folder")
+
+    @property
+    def has_card(self) -> bool:
+        """Whether what is known of their pictures and classes is on their card."""
+        return self.source not in ("fresh", "torchvision")
 
     @property
     def numbers(self) -> "Weights":
@@ -179,60 +186,20 @@ def _url(weights: Weights) -> str:
 def download(weights: Weights, progress: Progress | None = None, timeout: float = 10) -> Path:
     """The file in torch's own cache, where torchvision finds it too; fetched if it is not there.
 
-    `timeout` in seconds of silence. May run in several threads and processes at once: each writes a file of
-    its own, and the last rename wins. Raises WeightsError.
+    `timeout` in seconds of silence. May run in several threads and processes at once. Raises WeightsError.
     """
-    url = urlsplit(_url(weights))
-    path = Path(torch.hub.get_dir(), "checkpoints", PurePosixPath(url.path).name)
-    if path.exists():
-        return path
-    partial = path.with_name(f"{path.name}.{uuid4().hex}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _fetch(url.geturl(), partial, progress, timeout)
+    url = _url(weights)
+    path = Path(torch.hub.get_dir(), "checkpoints", PurePosixPath(urlsplit(url).path).name)
+    if not path.exists():
         # The name ends in the first digits of the hash. A name without them never matches: no unchecked file.
-        with partial.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if not digest.startswith(path.stem.rpartition("-")[2]):
-            raise OSError("the file that came is not the one torchvision published")
-        os.replace(partial, path)
-    except (OSError, HTTPException) as error:
-        model = weights.identity.split("_Weights.")[0].lower()
-        failed = f"ImageNet weights for {model} could not be downloaded"
-        reason = _reason(error, url.netloc, timeout)
-        raise WeightsError(f"{failed} ({reason}); the network keeps fresh weights.") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        digest = path.stem.rpartition("-")[2]
+        try:
+            fetch(url, path, "sha256", digest, progress, timeout)
+        except DownloadError as reason:
+            model = weights.identity.split("_Weights.")[0].lower()
+            failed = f"ImageNet weights for {model} could not be downloaded"
+            raise WeightsError(f"{failed} ({reason}); the network keeps fresh weights.") from reason
     return path
-
-
-def _fetch(url: str, to: Path, progress: Progress | None, timeout: float) -> None:
-    """The bytes of `url` in the new file `to`; OSError or HTTPException if they do not all arrive."""
-    # As torch.hub does: an ordinary file, not tempfile's, which other users of a shared cache could not read.
-    request = Request(url, headers={"User-Agent": "torch.hub"})
-    with urlopen(request, timeout=timeout) as response, to.open("xb") as file:
-        total, done = response.length or 0, 0
-        while chunk := response.read(_CHUNK):
-            file.write(chunk)
-            done += len(chunk)
-            if progress:
-                progress(done, total)
-    if done < total:
-        raise OSError(f"it broke off after {done} of {total} bytes")
-
-
-def _reason(error: Exception, host: str, timeout: float) -> str:
-    """Why a download failed, in a few words."""
-    if isinstance(error, HTTPError):
-        error.close()
-        return f"{host} answered {error.code}"
-    cause = error.reason if isinstance(error, URLError) else error
-    if isinstance(cause, TimeoutError):
-        return f"{host} was silent for {timeout:g} s"
-    if isinstance(error, URLError | ConnectionError | HTTPException):
-        return f"no connection to {host}"
-    return clean(getattr(cause, "strerror", None) or str(cause))
 
 
 # --- files, and whether they fit
