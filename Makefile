@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: run test bench browser clean
+.PHONY: run test bench weights browser clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/streamlit run server.py --server.port $(PORT)
@@ -18,6 +18,10 @@ test: $(VENV)/test.stamp browser
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# The networks that come with the project, trained anew; an hour of one core.
+weights: $(VENV)/run.stamp
+	$(BIN)/python -m explorer.learning.project
 
 $(VENV)/run.stamp: requirements.txt
 	@$(PYTHON) install.py $(VENV) $<

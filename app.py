@@ -26,6 +26,7 @@ page = st.navigation(
         st.Page(
             "pages/gradient_flow.py", title="Gradient flow", icon=":material/trending_down:", url_path="gradient-flow"
         ),
+        st.Page("pages/training.py", title="Training", icon=":material/model_training:", url_path="training"),
         st.Page(
             "pages/attribution.py", title="Attribution", icon=":material/center_focus_strong:", url_path="attribution"
         ),

@@ -28,6 +28,7 @@ Title = Callable[[T], str]
 BETWEEN = "."  # the values of a set, in the link
 NOTHING = "none"  # in the link: a set that is empty, where the default is not
 WHOLE = re.compile(r"-?[0-9]{1,15}")
+REAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?(e-?[0-9]{1,2})?")
 
 
 class Place(Protocol):
@@ -56,6 +57,8 @@ def _text(value: object) -> str:
     """A value in the link; None, which may be among the options, is no text."""
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:.10g}"
     return "" if value is None else str(value)
 
 
@@ -85,6 +88,10 @@ class OneOf(Generic[T]):
             if text in by_text:
                 return by_text[text]
         return next(iter(by_text.values()))
+
+    def in_link(self) -> str:
+        """What the link says, which may be none of the options."""
+        return session.entry(self.name) or ""
 
     def set(self, value: T) -> None:
         _keep(self.name, _text(value), _text(self.default))
@@ -210,6 +217,33 @@ class Whole:
         low, high = self.least if least is None else least, self.most if most is None else most
         session.show(key, value)
         widget(label, low, high, key=key, on_change=lambda: self.set(session.entered(key)), **style)
+        return value
+
+
+@dataclass(frozen=True)
+class Real:
+    """A number in a range, both ends included."""
+
+    name: str
+    default: float
+    least: float
+    most: float
+
+    def value(self) -> float:
+        entry = session.entry(self.name) or ""
+        found = float(entry) if REAL.fullmatch(entry) else self.default
+        return found if self.least <= found <= self.most else self.default
+
+    def set(self, value: float) -> None:
+        _keep(self.name, _text(value), _text(self.default))
+
+    def number(self, at: Place, label: str, **style: Any) -> float:
+        """A field to type in; `style` goes to Streamlit's number_input."""
+        key, value = key_of(self.name), self.value()
+        session.show(key, value)
+        at.number_input(
+            label, self.least, self.most, key=key, on_change=lambda: self.set(session.entered(key)), **style
+        )
         return value
 
 

@@ -7,7 +7,7 @@ session.entered("level")                             # what it has been set to
 
 import re
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -17,12 +17,13 @@ import streamlit as st
 from explorer import links
 from explorer.counting import comparisons as contenders
 from explorer.counting.design_space import Search
-from explorer.families import FAMILIES, Config, ConfigError, knobs, plan
+from explorer.families import FAMILIES, Config, ConfigError, family_of, knobs, plan
+from explorer.learning import trained
 from explorer.links import Choice
 from explorer.pictures.reading import Picture
 from explorer.plan import Plan
 from explorer.plan.wiring import computes_otherwise
-from explorer.running import devices, weights
+from explorer.running import devices, project_weights, weights
 from explorer.running.calibration import PHOTOGRAPHS, can_be_calibrated
 from explorer.running.weights import Weights
 
@@ -46,9 +47,13 @@ class Visitor:
 
     choice: Choice = field(default_factory=links.start)
     operation: str | None = None  # the one selected, on whatever page
+    runs: set[str] = field(default_factory=set)  # names of those that the visitor has started, or has the link of
+    started: set[str] = field(default_factory=set)  # names of those that the visitor has started in this session
+    data: set[str] = field(default_factory=set)  # names of data sets that they sent, or have the link of
+    deleted: str = ""  # the name of the run that was deleted last, which may still be brought back
     against: tuple[str, ...] = ()  # keys of the networks that this one is compared with
     raw_norms: bool = False  # of fresh weights
-    weights: Weights = field(default_factory=lambda: weights.fresh(0, calibrated=True))
+    weights: Weights | None = None  # None: the project's, where it has some for the network, else fresh ones
     checkpoint: Checkpoint | None = None
     pictures: dict[str, Picture] = field(default_factory=dict)  # uploaded, by digest
     refused_pictures: list[str] = field(default_factory=list)  # sentences, shown once under the uploader
@@ -118,6 +123,16 @@ def choose(origin: str) -> None:
     visitor().turned = True
 
 
+def choose_config(config: Config) -> None:
+    """A network of any family, as it is; it counts as changed from the published one that it differs least from."""
+    presets = family_of(config).presets
+    origin = min(presets, key=lambda name: len(config.changes(presets[name].config)))
+    if choice().config == config:
+        origin = choice().origin
+    visitor().choice = Choice(origin, config)
+    visitor().turned = True
+
+
 def change(**changes: Any) -> None:
     """Turn knobs. What cannot be is refused with a sentence, and the knobs stay where they were."""
     visitor().turned = True
@@ -151,14 +166,25 @@ def compare(keys: tuple[str, ...]) -> None:
 def chosen_weights() -> Weights:
     """What the visitor asked for; whether the network can have them is seen when it is built."""
     wanted, checkpoint = visitor().weights, visitor().checkpoint
+    if wanted is None:
+        own = project_weights.offered(config())
+        wanted = own[0] if own else weights.fresh(0, calibrated=True)
     if wanted.calibrated:
         return replace(wanted, calibrated=can_be_calibrated(current_plan(), PHOTOGRAPHS))
+    if wanted.source == "run":
+        return trained.newest(wanted)
     if not wanted.of_file or checkpoint is None:
         return wanted
     return replace(wanted, moved=bool(computes_otherwise(checkpoint.plan, current_plan())))
 
 
-def use(wanted: Weights) -> None:
+def weights_asked_for() -> Weights:
+    """As `chosen_weights`; but where the visitor has chosen none, fresh ones, as a network begins to learn."""
+    return chosen_weights() if visitor().weights is not None else weights.fresh(0)
+
+
+def use(wanted: Weights | None) -> None:
+    """None leaves it to the network: the project's weights where it has some, else fresh ones."""
     visitor().weights = wanted
     visitor().turned = True
 
@@ -224,9 +250,10 @@ def write_link() -> None:
     """Let the browser's address tell the whole state, so that it can be copied."""
     link = links.write(choice())
     wanted = chosen_weights()
-    if wanted.source == "torchvision":
-        link["weights"] = wanted.identity
+    if wanted.source in LINKED:
+        link["weights"] = LINKED[wanted.source](wanted.identity)
     elif wanted.source == "fresh":
+        link |= {"weights": FRESH} if project_weights.offered(config()) else {}
         link |= {"seed": wanted.identity} if wanted.identity != "0" else {}
         link |= {"norms": RAW} if visitor().raw_norms else {}
     if name := operation():
@@ -262,15 +289,27 @@ def _against_of(params: Mapping[str, str]) -> tuple[str, ...]:
 
 
 MOST_SEED = 2**31 - 1
-RAW = "raw"  # in the link: norms of fresh weights as they are drawn
+RAW, FRESH = "raw", "fresh"  # in the link: norms of fresh weights as they are drawn; fresh weights
+# sources of weights that a link can name, and what it says of them
+LINKED: Mapping[str, Callable[[str], str]] = {
+    "torchvision": str,
+    "project": lambda identity: identity.rpartition("-")[2],  # the data set
+    "run": lambda identity: identity.partition(".")[0],  # its name; the link shows the newest checkpoint
+}
 
 
-def _weights_of(params: Mapping[str, str]) -> Weights:
-    if "weights" in params:
-        for found in weights.offered(config()):
-            if found.identity == params["weights"]:
+def _weights_of(params: Mapping[str, str]) -> Weights | None:
+    if named := params.get("weights", ""):
+        for found in (*weights.offered(config()), *project_weights.offered(config())):
+            if LINKED[found.source](found.identity) == named:
                 return found
-        problems().append(f"The link names weights {params['weights'][:60]!r} that are not for this network.")
+        if named != FRESH:
+            if of_run := trained.linked(named, config()):
+                visitor().runs.add(named)
+                return of_run
+            problems().append(f"The link names weights {named[:60]!r} that are not for this network.")
+    elif not {"seed", "norms"} & params.keys():
+        return None
     seed = params.get("seed", "0")
     if not seed.isascii() or not seed.isdigit() or len(seed) > 10 or int(seed) > MOST_SEED:
         problems().append(f"The link's seed {seed[:20]!r} is not a number from 0 to {MOST_SEED}; this is 0 instead.")

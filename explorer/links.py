@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from explorer.families import PRESETS, Config, ConfigError, describe, knobs
 
-DEFAULT = "resnet18"
+DEFAULT = "resnet20_cifar"
 
 
 class Choice(NamedTuple):

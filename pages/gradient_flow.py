@@ -82,7 +82,7 @@ def choose_run(config: Config) -> Run:
         help="In train mode batch norm uses the batch's own statistics; in eval mode the running ones, which fresh "
         "networks have never updated.",
     )
-    used = session.chosen_weights()
+    used = session.weights_asked_for()
     if used.trained:  # as long as they can be had, and fit
         used = built.current()[1]
     used = replace(used, calibrated=False)  # gradients are of the weights as they are drawn

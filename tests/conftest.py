@@ -5,11 +5,15 @@ or beside the other workers of pytest-xdist, two are ten times slower than one.
 """
 
 import os
+import tempfile
 from typing import Any
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# nothing of the user's own is read or written: runs and data of a test process are in a folder of its own
+_own = tempfile.TemporaryDirectory(prefix="explorer-tests-")
+os.environ["EXPLORER_RUNS"], os.environ["EXPLORER_DATA"] = (os.path.join(_own.name, name) for name in ("runs", "data"))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from visitor import ARCHITECTURE, FEATURE_MAPS, config, exact, fine, messages, o
 from explorer.families import PRESETS
 
 pytestmark = pytest.mark.usefixtures("navigation")
-SMALL = "resnet20_cifar"
+SMALL = "resnet32_cifar"
 
 
 LINK = {"network": "densenet40_12_cifar", "growth_rate": "8", "blocks": "2-3-4", "dropout": "0.2"}
@@ -88,17 +88,17 @@ def test_a_value_that_a_link_gives_twice_does_no_harm():
 
 
 def test_a_network_that_is_too_large_is_counted_and_not_run(monkeypatch):
-    # its 269,722 parameters would fit, its activations beside them do not
-    monkeypatch.setenv("EXPLORER_MAX_MEMORY", "1.1MB")
+    # its 464,154 parameters would fit, its activations beside them do not
+    monkeypatch.setenv("EXPLORER_MAX_MEMORY", "1.9MB")
     app = opened(network=SMALL)
     (sentence,) = messages(app)
     assert "It can be counted here, not run" in sentence
-    assert "the limit is 1.1 MB" in sentence
+    assert "the limit is 1.9 MB" in sentence
     assert exact(app, "Parameters") == int(PUBLISHED[SMALL]["params"])
     visit(app, FEATURE_MAPS)
     assert [found.value for found in app.warning] == []
     (sentence,) = messages(app)
-    assert "the limit is 1.1 MB" in sentence
+    assert "the limit is 1.9 MB" in sentence
     monkeypatch.delenv("EXPLORER_MAX_MEMORY")
     assert messages(fine(app.run())) == []
 

@@ -28,9 +28,10 @@ def test_a_preset_opens_with_its_published_costs(name):
 
 def test_the_first_page_is_a_network():
     app = opened()
-    assert (app.title[0].value, app.query_params) == ("ResNet-18", {"network": "resnet18"})
-    assert figures(app)["Depth"][0] == "18"
-    assert figures(app)["Parameters"][0] == "11.69 M"
+    assert app.title[0].value == "ResNet-20 (CIFAR)"
+    assert app.query_params == {"network": "resnet20_cifar", "weights": "shapes"}  # one that has learned something
+    assert figures(app)["Depth"][0] == "20"
+    assert figures(app)["Parameters"][0] == "269.7 k"
 
 
 def rows(app: AppTest) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def pictures(app):
 
 
 def test_maps_stand_side_by_side_each_with_its_stamp():
-    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", **{"class": "0"}))
+    app = fine(opened(ATTRIBUTION, network="resnet32_cifar", **{"class": "0"}))
     assert "architecture, not of knowledge" in app.warning[0].value
     assert pictures(app) == 3
     assert [text.value for text in app.markdown if text.value.startswith("**")] == [
@@ -81,7 +81,7 @@ def test_rules_for_relus_are_refused_on_other_functions_and_say_so(family):
 
 
 def test_a_method_named_twice_is_shown_once():
-    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="saliency.saliency"))
+    app = fine(opened(ATTRIBUTION, network="resnet32_cifar", methods="saliency.saliency"))
     assert shown(app) == (["saliency"], [])
     assert app.multiselect(key="link.methods").value == ["saliency"]
 
@@ -89,7 +89,7 @@ def test_a_method_named_twice_is_shown_once():
 def test_a_link_alone_starts_nothing_long(monkeypatch):
     monkeypatch.setattr(devices, "macs_per_second", lambda device: 1e7)
     monkeypatch.setattr(work, "_speeds", {})
-    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="integrated_gradients", steps="8"))
+    app = fine(opened(ATTRIBUTION, network="resnet32_cifar", methods="integrated_gradients", steps="8"))
     (button,) = (one for one in app.button if one.label.startswith("Build and run"))
     app = fine(button.click().run())
     assert shown(app) == ([], [])
@@ -101,7 +101,7 @@ def test_a_link_alone_starts_nothing_long(monkeypatch):
 
 
 def test_what_a_method_does_not_read_does_not_forget_its_map():
-    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="saliency.integrated_gradients", steps="8"))
+    app = fine(opened(ATTRIBUTION, network="resnet32_cifar", methods="saliency.integrated_gradients", steps="8"))
 
     def maps():
         return {key[2][2]: id(outcome.value) for key, outcome in app.session_state.visitor.results.items()}
@@ -115,7 +115,7 @@ def test_what_a_method_does_not_read_does_not_forget_its_map():
 
 
 def test_what_is_explained_is_in_the_link():
-    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="grad_cam", op="layer2.2.relu2"))
+    app = fine(opened(ATTRIBUTION, network="resnet32_cifar", methods="grad_cam", op="layer2.2.relu2"))
     app.selectbox(key="link.class").set_value(4).run()
     app.selectbox(key="link.minus").set_value(7).run()
     app.selectbox(key="link.baseline").set_value("blurred").run()
@@ -133,7 +133,7 @@ def test_what_is_explained_is_in_the_link():
 
 
 def test_the_operation_is_chosen_here_too():
-    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="grad_cam"))
+    app = fine(opened(ATTRIBUTION, network="resnet32_cifar", methods="grad_cam"))
     app.selectbox(key="operation.box").set_value("layer1.1.conv2").run()
     assert "layer1.1.conv2" in captions(fine(app))
     assert "".join(app.query_params["op"]) == "layer1.1.conv2"
@@ -143,7 +143,7 @@ def test_nonsense_in_the_link_falls_back():
     app = fine(
         opened(
             ATTRIBUTION,
-            network="resnet20_cifar",
+            network="resnet32_cifar",
             methods="saliency.<b>",
             steps="-1",
             baseline="x",
@@ -152,17 +152,17 @@ def test_nonsense_in_the_link_falls_back():
         )
     )
     assert pictures(app) == 1
-    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="nothing", **{"class": "77"}))
+    app = fine(opened(ATTRIBUTION, network="resnet32_cifar", methods="nothing", **{"class": "77"}))
     assert "at least one method" in app.info[0].value
 
 
 def test_a_channel_takes_the_classs_place():
-    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", methods="gradient", op="layer1.0.conv1", channel="5"))
+    app = fine(opened(ATTRIBUTION, network="resnet32_cifar", methods="gradient", op="layer1.0.conv1", channel="5"))
     assert "layer1.0.conv1, channel 5" in captions(app)
 
 
 def test_a_map_is_put_to_the_test():
-    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", input_size="16", methods="gradient"))
+    app = fine(opened(ATTRIBUTION, network="resnet32_cifar", input_size="16", methods="gradient"))
     (button,) = (one for one in app.button if one.label.startswith("Check it"))
     button.click().run()
     fine(app)
@@ -175,7 +175,7 @@ def test_a_map_is_put_to_the_test():
 
 
 def test_networks_side_by_side():
-    app = opened(ATTRIBUTION, network="resnet20_cifar", methods="saliency", against="plain.densenet40_12_cifar")
+    app = opened(ATTRIBUTION, network="resnet32_cifar", methods="saliency", against="plain.densenet40_12_cifar")
     app.toggle(key="link.across").set_value(True).run()
     assert pictures(fine(app)) == 3
     titles = [text.value for text in app.markdown]
@@ -183,9 +183,9 @@ def test_networks_side_by_side():
 
 
 def test_trained_weights_are_not_called_untrained():
-    app = opened(ATTRIBUTION, network="resnet20_cifar", methods="saliency")
+    app = opened(ATTRIBUTION, network="resnet32_cifar", methods="saliency")
     app.selectbox(key="weights.source").select("uploaded").run()
-    network = build(plan(PRESETS["resnet20_cifar"]), seed=3)
+    network = build(plan(PRESETS["resnet32_cifar"]), seed=3)
     with torch.no_grad():
         network.get_parameter("fc.bias").copy_(torch.eye(10)[2] * 50)
     checkpoint = next(box for box in app.file_uploader if box.label == "Checkpoint")
@@ -201,7 +201,7 @@ def test_trained_weights_are_not_called_untrained():
 def test_ones_own_picture_and_another_as_baseline():
     file = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save(file, "PNG")
-    app = opened(ATTRIBUTION, network="resnet20_cifar", methods="deep_lift", baseline="image")
+    app = opened(ATTRIBUTION, network="resnet32_cifar", methods="deep_lift", baseline="image")
     uploader = next(box for box in app.file_uploader if box.label == "Your own pictures")
     uploader.upload("mine.png", file.getvalue(), "image/png").run()
     assert pictures(fine(app)) == 1

@@ -16,9 +16,10 @@ ROOMS = {
     "running": {"pictures", "counting", "families", "plan"},
     "network": {"running"},
     "pictures": set(),
+    "learning": {"running", "pictures", "counting", "families", "plan"},
     "analyses": {"running", "pictures", "counting", "plan"},
-    "command_line": {"counting", "families", "links", "running"},
-    "plots": {"analyses", "counting", "drawing", "plan", "running"},
+    "command_line": {"counting", "families", "learning", "links", "running"},
+    "plots": {"analyses", "counting", "drawing", "learning", "plan", "running"},
 }
 WITHOUT_TENSORS = (*OPEN_TO_ALL, "plan", "families", "counting", "links", "drawing")
 

@@ -8,7 +8,7 @@ from import_graph import GRAPH, MODULES, TENSORS, within
 from controls import session
 
 PAGES, PANELS = within("pages"), within("controls.panels")
-KINDS = {"OneOf", "SeveralOf", "Whole", "Switch"}
+KINDS = {"OneOf", "SeveralOf", "Whole", "Real", "Switch"}
 MOST_LINES = 150
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from controls import uploads
 from explorer.analyses.attribution.methods import METHODS
 from explorer.command_line.program import COMMANDS, main
 from explorer.counting import budget
 from explorer.families import FAMILIES
+from explorer.learning import settings
 
 ROOT = Path(__file__).parents[1]
 README, CONTRIBUTING = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
@@ -29,6 +31,10 @@ SHOWN = re.findall(r"^    explorer (.*)$", section("On the command line"), re.MU
 @pytest.mark.parametrize("line", [line for line in SHOWN if not line.startswith("app")])
 def test_commands_run(line, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    for i in range(6):
+        picture = tmp_path / "PICTURES" / "ab"[i % 2] / f"{i}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40), (40 * i, 0, 0)).save(picture)
     words = shlex.split(line)
     assert main(words) == 0
     printed = capsys.readouterr().out
@@ -71,7 +77,16 @@ def test_numbers_are_those_of_the_code():
         "EXPLORER_MAX_OPERATIONS": "20000",
         "EXPLORER_MAX_UPLOADS": "a quarter of the memory that is free when the server starts",
         "EXPLORER_CHECKPOINTS": "none",
+        "EXPLORER_TRAINING": "`mine` on this machine alone, else `shared`",
+        "EXPLORER_WORKERS": "one for two cores",
+        "EXPLORER_MAX_RUNS": "5 where it is `shared`",
+        "EXPLORER_MAX_RUN_MINUTES": "30 where it is `shared`",
+        "EXPLORER_MAX_RUN_DISK": "1 GB where it is `shared`",
+        "EXPLORER_RUNS": "in the user's own data folder",
+        "EXPLORER_DATA": "in the user's own data folder",
     }
+    limited = settings.SHARED_RUNS, settings.SHARED_MINUTES, settings.SHARED_DISK
+    assert limited == (5, 30, 10**9)
     assert (budget.SHARE, budget.MOST_OPERATIONS, uploads.SHARE) == (0.5, 20_000, 4)
 
 

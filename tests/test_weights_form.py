@@ -12,19 +12,19 @@ from visitor import ARCHITECTURE, FEATURE_MAPS, captions, checkpoint, config, fi
 
 from explorer.families import PRESETS, plan
 from explorer.pictures.preparation import Preparation
-from explorer.running import unsaid, weights
+from explorer.running import downloading, unsaid, weights
 from explorer.running.card import UNKNOWN, Card
 from explorer.running.network import build
 
 pytestmark = pytest.mark.usefixtures("navigation")
-SMALL = "resnet20_cifar"
+SMALL = "resnet32_cifar"
 
 
 def test_without_a_connection_the_page_goes_on_with_fresh_weights(monkeypatch, tmp_path):
     def offline(*_: object, **__: object) -> None:
         raise URLError("no route to host")
 
-    monkeypatch.setattr(weights, "urlopen", offline)
+    monkeypatch.setattr(downloading, "urlopen", offline)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     small = {"network": "resnet18", "input_size": "64"}
     app = opened(FEATURE_MAPS, **small)
@@ -68,7 +68,7 @@ def test_an_uploaded_checkpoint_is_used_and_named():
 def test_a_checkpoint_of_another_network_is_told_about_and_changes_nothing():
     app = opened(FEATURE_MAPS, network=SMALL, growth_rate="2", seed="3", op="conv1")
     before = app.dataframe[0].value
-    upload(app, "other.safetensors", checkpoint("resnet32_cifar", seed=0))
+    upload(app, "other.safetensors", checkpoint("resnet20_cifar", seed=0))
     (sentence,) = messages(app)
     assert "other.safetensors does not fit the network" in sentence
     (lines,) = app.sidebar.text

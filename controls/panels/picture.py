@@ -1,37 +1,88 @@
-"""Which picture goes through the network: one of the samples, or the visitor's own."""
+"""Which picture goes through the network: a test image, a photograph, or the visitor's own."""
+
+import re
+from contextlib import suppress
 
 import streamlit as st
 
 from controls import session, uploads
+from controls.choices import OneOf
+from controls.services import data, trained_on
 from controls.text import plain
+from explorer.errors import ExplorerError
+from explorer.learning import datasets
 from explorer.pictures.reading import Picture, PictureError, read_picture
 from explorer.pictures.samples import SAMPLES, sample
 
+PICTURE = OneOf("picture", "")
+TEST_IMAGE = re.compile(r"([a-z0-9-]{1,80})[.]([0-9]{1,7})")  # a data set and a number
+SHAPES = "shapes"
+OFFERED = range(10)  # test images of a data set, by their numbers: of Shapes one of each class
+
+
+def test_image(data: str, number: int) -> str:
+    """A data set's test image by the name that it has among pictures, and in the link."""
+    return f"{data}.{number}"
+
 
 def titles() -> dict[str, str]:
-    """Of the pictures that there are, by name: the visitor's own, whose names are digests, then the samples."""
-    own = session.visitor().pictures
-    return {name: picture.name for name, picture in own.items()} | {name: name for name in SAMPLES}
+    """Of the pictures that there are, by name: the visitor's own, whose names are digests; test images of the data set
+    that the weights have learned, and the one that the link names; photographs; and drawn shapes.
+    """
+    own = {name: picture.name for name, picture in session.visitor().pictures.items()}
+    learned = trained_on.learned_from(session.chosen_weights())
+    wanted = PICTURE.in_link()
+    named_in_link = _titles_of(wanted) if TEST_IMAGE.fullmatch(wanted) else {}
+    photographs = {name: name for name in SAMPLES}
+    return own | named_in_link | _of_data(learned) | photographs | _of_data(SHAPES)
+
+
+def usual() -> str:
+    """The picture that is shown unless another is chosen: one of those that the weights have learned."""
+    learned = trained_on.learned_from(session.chosen_weights())
+    return next(iter(_of_data(learned)), "") or next(iter(SAMPLES))
 
 
 def named(name: str) -> Picture:
     """The picture of one of these names."""
     own = session.visitor().pictures
-    return own[name] if name in own else sample(name)
+    if name in own:
+        return own[name]
+    return _test_images(name)[0] if TEST_IMAGE.fullmatch(name) else sample(name)
+
+
+def _of_data(name: str) -> dict[str, str]:
+    return _titles_of(*(test_image(name, number) for number in OFFERED)) if name else {}
+
+
+def _titles_of(*names: str) -> dict[str, str]:
+    """{} where there are no such images."""
+    with suppress(ExplorerError):
+        return {name: picture.name for name, picture in zip(names, _test_images(*names), strict=True)}
+    return {}
+
+
+def _test_images(*names: str) -> tuple[Picture, ...]:
+    """Of one data set, at the size of the network, as far as there are such. Raises DataError."""
+    found = [match for match in map(TEST_IMAGE.fullmatch, names) if match]
+    source, config = datasets.find(found[0][1]), session.config()
+    least, most = source.sizes
+    size = min(max(config.input_size, least), most)
+    channels = config.channels if config.channels in source.channels else source.channels[0]
+    numbers = [int(match[2]) for match in found]
+    return tuple(one.picture for one in data.examples(source.name, size, channels, numbers))
 
 
 def chosen_picture() -> Picture:
-    """Controls for the picture, and the picture."""
+    """A control for the picture, and the one chosen."""
     title_of = titles()
-    if session.entered("picture") not in title_of:
-        session.show("picture", next(iter(title_of)))
-    name = st.selectbox(
+    name = PICTURE.select(
+        st,
         "Picture",
-        list(title_of),
-        format_func=title_of.__getitem__,
-        key="picture",
-        persist_state="session",
-        help="A sample photograph from scikit-image, or one of your own.",
+        tuple(title_of),
+        usual(),
+        title=title_of.__getitem__,
+        help="A test image, a photograph from scikit-image, or one of your own.",
     )
     st.file_uploader(
         "Your own pictures",
@@ -62,6 +113,6 @@ def _take() -> None:
         else:
             if picture.digest not in own:
                 own[picture.digest] = picture
-                session.show("picture", picture.digest)
+                PICTURE.set(picture.digest)
     while len(own) > uploads.MOST_PICTURES:
         del own[next(iter(own))]

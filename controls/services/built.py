@@ -103,7 +103,7 @@ def _calibrate(network: GraphModule, config: Config, device: str) -> None:
 def _values(config: Config, wanted: Weights) -> StateDict:
     """The state dict of weights that are not fresh. Raises WeightsError."""
     expected = blank(plan(config)).state_dict()
-    if wanted.of_file:
+    if wanted.source != "torchvision":
         with checkpoints.opened(wanted) as data:
             return weights.read_checkpoint(data, wanted.name, expected)
     bar = st.progress(0.0, f"Downloading {wanted.name} ...")
@@ -120,7 +120,7 @@ def _values(config: Config, wanted: Weights) -> StateDict:
 
 def preparation(config: Config, of: Weights) -> Preparation:
     """How a picture becomes this network's input: as its weights were trained, at the network's size."""
-    if of.of_file:
+    if of.has_card:
         trained = _of_card(config, of)
     else:
         trained = weights.preparation(of)
@@ -147,6 +147,8 @@ def origin_of_preparation(config: Config, of: Weights) -> str:
     """Who says so, in a few words."""
     if of.of_file:
         return "ImageNet's" if _of_card(config, of) is None else "said of this checkpoint"
+    if of.has_card:
+        return "as they were trained"
     if of.source == "fresh":
         return "ImageNet's, since nothing was trained"
     own = weights.preparation(of) == preparation(config, of)

@@ -1,4 +1,4 @@
-"""Files of weights that a visitor brings, or that lie on the server: found sound, kept, and opened again."""
+"""Files of weights: those that a visitor brings are found sound and kept; all of them are opened when they are read."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,8 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from controls import session, uploads
 from controls.session import Checkpoint
-from explorer.running import checkpoint_folder, weights
+from explorer.learning import trained
+from explorer.running import checkpoint_folder, project_weights, weights
 from explorer.running.card import Card, CardError
 from explorer.running.checkpoints import OnDisk
 from explorer.running.network import blank
@@ -47,7 +48,7 @@ def describe(card: Card) -> None:
     """Take what the visitor says of the pictures and classes of the weights in use. Raises CardError."""
     config, known = session.config(), session.visitor()
     card.fit(config.input_size, config.channels, config.classes)
-    if known.checkpoint is not None and known.weights.of_file:
+    if known.checkpoint is not None and known.weights is not None and known.weights.of_file:
         described = replace(known.checkpoint.weights, card=card)
         known.checkpoint = replace(known.checkpoint, weights=described)
         session.use(described)
@@ -55,7 +56,15 @@ def describe(card: Card) -> None:
 
 @contextmanager
 def opened(wanted: Weights) -> Iterator[bytes | OnDisk]:
-    """The bytes of weights that were taken. Raises WeightsError where they are gone, or others by now."""
+    """The bytes of a file's weights. Raises WeightsError where they are gone, or others by now."""
+    if wanted.source == "project":
+        with project_weights.opened(wanted) as file:
+            yield file
+        return
+    if wanted.source == "run":
+        with trained.opened(wanted) as file:
+            yield file
+        return
     checkpoint = session.visitor().checkpoint
     if checkpoint is None or checkpoint.weights.identity != wanted.identity:
         raise _gone(wanted.name)
@@ -74,7 +83,7 @@ def opened(wanted: Weights) -> Iterator[bytes | OnDisk]:
 def gone() -> bool:
     """Whether the visitor has taken away the upload whose weights are in use."""
     known = session.visitor()
-    if known.weights.source != "uploaded" or known.checkpoint is None:
+    if known.weights is None or known.weights.source != "uploaded" or known.checkpoint is None:
         return False
     return uploads.content(known.checkpoint.place) is None
 

@@ -1,4 +1,4 @@
-"""With which weights does the network run: fresh ones, torchvision's, or those of a file?"""
+"""With which weights does the network run: fresh ones, trained ones, those of a run, or those of a file?"""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,10 +6,10 @@ from functools import partial
 import streamlit as st
 
 from controls import session, uploads
-from controls.services import built, checkpoints
+from controls.services import built, checkpoints, training
 from controls.sidebar.card_form import card_form
 from controls.text import plain
-from explorer.running import checkpoint_folder, unsaid, weights
+from explorer.running import checkpoint_folder, project_weights, unsaid, weights
 from explorer.running.calibration import PHOTOGRAPHS, can_be_calibrated
 from explorer.running.weights import Weights, WeightsError
 
@@ -17,25 +17,27 @@ OF_FILES = {"uploaded": "A checkpoint of your own", "folder": "A checkpoint on t
 
 
 def weights_form() -> None:
-    """Fresh from a seed, torchvision's where the network is one of theirs, or a file."""
+    """Fresh from a seed; torchvision's and the project's where the network is one of theirs; a run's; or a file's."""
     if checkpoints.gone():
         session.problems().append(f"{session.chosen_weights().name} was taken away; the network has fresh weights.")
         session.visitor().checkpoint = None
         session.use_fresh()
-    offered = {w.identity: w for w in weights.offered(session.config())}
+    config = session.config()
+    of_runs = training.weights()
+    offered = {one.identity: one for one in (*project_weights.offered(config), *weights.offered(config))} | of_runs
     chosen = session.chosen_weights()
     options = ["fresh", *offered, "uploaded", *(["folder"] if checkpoint_folder.folder() else [])]
-    source = chosen.identity if chosen.source == "torchvision" else chosen.source
-    if source not in options:  # the network is no longer the one that these weights are for
-        session.use_fresh()
-        source = "fresh"
+    if (source := _option(chosen)) not in options:  # the network is no longer the one that these weights are for
+        session.use(None)
+        chosen = session.chosen_weights()
+        source = _option(chosen)
     if session.entered("weights.source") not in OF_FILES:  # there a file may still be awaited
         session.show("weights.source", source)
-    titles = {"fresh": "Fresh (untrained)", **OF_FILES}
+    titles = {"fresh": "Fresh (untrained)", **OF_FILES} | {name: _title(one) for name, one in offered.items()}
     picked = st.selectbox(
         "Weights",
         options,
-        format_func=lambda name: titles.get(name) or f"torchvision: {offered[name].name}",
+        format_func=titles.__getitem__,
         key="weights.source",
         on_change=lambda: _pick(offered),
         help="Fresh weights show what the architecture does by itself; trained ones what it has learned.",
@@ -53,6 +55,10 @@ def weights_form() -> None:
         )
         if can_be_calibrated(session.current_plan(), PHOTOGRAPHS):
             _norms(seed)
+    elif chosen.source == "project":
+        _about(chosen)
+    elif chosen.source == "run":
+        st.caption(f":material/model_training: {plain(training.said_of(chosen))}")
     elif picked in OF_FILES:
         _take_upload() if picked == "uploaded" else _take_from_folder()
         used = session.chosen_weights()
@@ -61,6 +67,19 @@ def weights_form() -> None:
             card_form(used)
             for sentence in unsaid.sentences(session.current_plan()):
                 st.caption(sentence)
+
+
+def _option(used: Weights) -> str:
+    """By which name they stand in the box; a run's by that of the run, whatever its last checkpoint."""
+    if used.source == "run":
+        return used.identity.partition(".")[0]
+    return used.identity if used.source in ("torchvision", "project") else used.source
+
+
+def _title(used: Weights) -> str:
+    if used.source == "torchvision":
+        return f"torchvision: {used.name}"
+    return f"Run: {used.name}" if used.source == "run" else used.name[:1].upper() + used.name[1:]
 
 
 def _norms(seed: int) -> None:
@@ -121,6 +140,11 @@ def _take_from_folder() -> None:
     if name is None or (used.source == "folder" and checkpoint is not None and checkpoint.place == name):
         return
     _check(partial(checkpoints.take_from_folder, name))
+
+
+def _about(used: Weights) -> None:
+    said = project_weights.about(used).about
+    st.caption(f":material/school: Right on {said.accuracy:.1%} of {said.test_images:,} test images. {said.recipe}.")
 
 
 def _check(take: Callable[[], None]) -> None:

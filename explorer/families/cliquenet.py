@@ -221,6 +221,7 @@ FAMILY = Family(
             f"cliquenet_k{k}_t{t}": Preset(f"CliqueNet k={k}, T={t} (CIFAR)", _cifar(k, t))
             for k, t in ((36, 12), (64, 15), (80, 15), (80, 18), (12, 36), (24, 18))
         },
+        "cliquenet_k12_t12": Preset("CliqueNet k=12, T=12 (small)", _cifar(12, 12)),  # in no paper: learned in minutes
     },
     examples=(
         _tiny(),

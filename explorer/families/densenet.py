@@ -154,7 +154,7 @@ FAMILY = Family(
         },
         **{
             f"densenet_bc{d}_{k}_cifar": Preset(f"DenseNet-BC-{d}, k={k} (CIFAR)", _cifar(d, k, bc=True))
-            for d, k in ((100, 12), (250, 24), (190, 40))
+            for d, k in ((40, 12), (100, 12), (250, 24), (190, 40))
         },
     },
     examples=(

@@ -1,25 +1,28 @@
 """The weights of a run and the optimizer's state beside them: written so that one belongs to the other, and read."""
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from explorer.learning import recipe as recipes
 from explorer.learning import runs
 from explorer.learning.endings import Diverged
 from explorer.learning.runs import CHECKPOINT, OPTIMIZER, Run, RunError
 from explorer.learning.training import Training
 from explorer.running import checkpoints, weights
 from explorer.running.card import Card, to_metadata
-from explorer.running.checkpoints import on_disk
+from explorer.running.checkpoints import OnDisk, Stored, on_disk
 from explorer.running.weights import Weights
+from explorer.wording import clean
 
 MOST_TENSORS = 20_000  # bounds what a table of contents may weigh
+NUMBER = re.compile("[0-9]{1,12}")  # of a step
 STEP, NETWORK = "explorer.step", "explorer.network"  # in the metadata of the weights' file
 
 
@@ -38,9 +41,12 @@ def write(run: Run, training: Training, card: Card) -> None:
     place after it: whenever this is cut short, weights and state of one and the same step are there.
     """
     tensors = _copied(training.network.state_dict())
-    floats = [value for value in tensors.values() if value.is_floating_point()]
-    if not all(bool(value.isfinite().all()) for value in floats):
-        raise Diverged(f"It diverged: after step {training.done} a weight is no number.")
+    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+        rate = recipes.rate(training.recipe, training.done - 1, training.steps)
+        raise Diverged(
+            f"It diverged: at step {training.done} of {training.steps}, with learning rate {rate:.3g}, a weight became "
+            "no number."
+        )
     metadata = {
         "format": "pt",
         STEP: str(training.done),
@@ -66,32 +72,48 @@ def restore(run: Run, training: Training) -> None:
         with on_disk(path) as data:
             state = weights.read_checkpoint(data, CHECKPOINT, training.network.state_dict())
         training.network.load_state_dict(state)
-        with safetensors.safe_open(run.path / f"optimizer-{step}.safetensors", "pt") as file:
-            training.restore(step, {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
-    except (OSError, KeyError, RuntimeError, weights.WeightsError, safetensors.SafetensorError) as error:
+        with on_disk(run.path / f"optimizer-{step}.safetensors") as data:
+            found = checkpoints.contents(data, MOST_TENSORS)
+            training.restore(step, {key: one.tensor() for key, one in found.items() if isinstance(one, Stored)})
+    except RunError:
+        raise
+    except Exception as error:  # a damaged file can fail anywhere
         raise RunError(
-            f"The checkpoint of {run.name} does not go on ({type(error).__name__}: {error}); "
+            f"{run.title} cannot go on from its checkpoint ({type(error).__name__}: {clean(str(error), 200)}); "
             "start another run, or delete its checkpoint."
         ) from error
 
 
 def read(run: Run) -> Written:
     """What the run's checkpoint says of itself. Raises RunError where there is none that can be read."""
-    job = run.job
-    try:
-        with on_disk(run.path / CHECKPOINT) as data:
-            metadata = checkpoints.metadata(data, MOST_TENSORS)
-            card = weights.read_card(data, job.config.input_size, MOST_TENSORS)
-        return Written(int(str(metadata[STEP])), card)
-    except FileNotFoundError:
-        raise RunError(f"{run.title} has no checkpoint yet.") from None
-    except Exception as error:  # a damaged file can fail anywhere
-        raise RunError(f"The checkpoint of {run.title} cannot be read ({type(error).__name__}).") from None
+    with opened(run) as (_, written):
+        return written
 
 
-def weights_of(run: Run) -> Weights:
+@contextmanager
+def opened(run: Run) -> Iterator[tuple[OnDisk, Written]]:
+    """The weights' file, and what it says of itself. Raises RunError where there is none that can be read."""
+    with ExitStack() as until_read:
+        try:
+            data = until_read.enter_context(on_disk(run.path / CHECKPOINT))
+            written = _written(data, run)
+        except FileNotFoundError:
+            raise RunError(f"{run.title} has no checkpoint yet.") from None
+        except Exception as error:  # a damaged file can fail anywhere
+            raise RunError(f"The checkpoint of {run.title} cannot be read ({type(error).__name__}).") from None
+        yield data, written
+
+
+def _written(data: OnDisk, run: Run) -> Written:
+    step = checkpoints.metadata(data, MOST_TENSORS)[STEP]
+    if not isinstance(step, str) or not NUMBER.fullmatch(step):
+        raise ValueError("not the number of a step")
+    return Written(int(step), weights.read_card(data, run.job.config.input_size, MOST_TENSORS))
+
+
+def weights_of(run: Run, written: Written | None = None) -> Weights:
     """The weights of its last checkpoint, another value at each of them. Raises RunError where there is none."""
-    found = read(run)
+    found = written or read(run)
     said = f"{run.title}, step {found.step}"
     return Weights("run", f"{run.name}.{found.step}", said, found.card)
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from explorer.errors import ExplorerError
 from explorer.families import Config, knobs, parse
-from explorer.families.knobs import Knobs
+from explorer.families.knobs import Knobs, shown
 from explorer.learning.recipe import Recipe
 from explorer.wording import clean
 
 MOST_BYTES = 2**20  # of the file
 LONGEST_TITLE = 80  # characters
-NUMBERS = {"images": 0, "threads": 1, "most_seconds": 0}  # what of a job is a whole number, and the least
+# what of a job is a whole number: the least and the most
+NUMBERS = {"images": (0, 10**9), "threads": (1, 4096), "most_seconds": (0, 10**9)}
 WORDS = ("data", "device", "title")
 RECORDED = ("torch", "torchvision", "numpy", "scikit-learn", "skip-connection-explorer")
 
@@ -42,6 +43,12 @@ class Job:
     title: str = field(default="", compare=False)
     owner: str = field(default="", compare=False)
 
+    def __post_init__(self) -> None:
+        """Raises JobError for a number that cannot be."""
+        for name, (least, most) in NUMBERS.items():
+            if not least <= getattr(self, name) <= most:
+                raise JobError(f"{name}={shown(getattr(self, name))}: a whole number from {least} to {most}")
+
     def turned(self, changes: Mapping[str, str]) -> "Job":
         """The same job with knobs of the network, of the recipe, or of itself set as a command line says it.
 
@@ -57,7 +64,7 @@ class Job:
             elif name in type(self.config).model_fields and name != "family":
                 network[name] = _read(type(self.config), name, text)
             elif name in NUMBERS:
-                own[name] = _whole(name, text, NUMBERS[name])
+                own[name] = _whole(name, text)
             elif name in WORDS:
                 own[name] = clean(text, LONGEST_TITLE)
             else:
@@ -91,25 +98,21 @@ def of_json(text: str) -> Job:
         found = json.loads(text)
     except (ValueError, RecursionError):
         raise JobError("config.json is not JSON") from None
-    try:
-        data, machine = found["data"], found.get("machine", {})
-        job = Job(
-            config=parse(found["network"]),
-            data=str(data["name"]),
-            recipe=Recipe.parse(found["recipe"]),
-            images=int(data.get("images", 0)),
-            device=str(machine.get("device", "cpu")),
-            threads=int(machine.get("threads", 1)),
-            most_seconds=int(found.get("most_seconds", 0)),
-            tensorboard=found.get("tensorboard") is True,
-            title=clean(str(found.get("title", "")), LONGEST_TITLE) if found.get("title") else "",
-            owner=str(found.get("owner", "")),
-        )
-    except (KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise JobError(f"config.json describes no run ({type(error).__name__}: {clean(str(error))})") from None
-    if job.images < 0 or not 1 <= job.threads <= 4096 or job.most_seconds < 0:
-        raise JobError("config.json has a number of images, threads or seconds that cannot be")
-    return job
+    if not isinstance(found, dict):
+        raise JobError("config.json describes no run: it holds no table")
+    data, machine = _part(found, "data"), _part(found | {"machine": found.get("machine", {})}, "machine")
+    return Job(
+        config=parse(_part(found, "network")),
+        data=_word(data, "name", None),
+        recipe=Recipe.parse(_part(found, "recipe")),
+        images=_number(data, "images", 0),
+        device=_word(machine, "device", "cpu"),
+        threads=_number(machine, "threads", 1),
+        most_seconds=_number(found, "most_seconds", 0),
+        tensorboard=found.get("tensorboard") is True,
+        title=_word(found, "title", ""),
+        owner=_word(found, "owner", ""),
+    )
 
 
 def fitting_threads() -> int:
@@ -127,9 +130,31 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _whole(name: str, text: str, least: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
-        raise JobError(f"{name}={clean(text)!r}: a whole number from {least}")
+def _part(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = found.get(name)
+    if not isinstance(part, dict):
+        raise JobError(f"config.json describes no run: its {name} is no table")
+    return part
+
+
+def _word(found: Mapping[str, Any], name: str, usual: str | None) -> str:
+    word = found.get(name, usual)
+    if not isinstance(word, str):
+        raise JobError(f"config.json describes no run: {name}={shown(word)} is no text")
+    return clean(word, LONGEST_TITLE)
+
+
+def _number(found: Mapping[str, Any], name: str, usual: int) -> int:
+    number = found.get(name, usual)
+    if type(number) is not int:
+        raise JobError(f"config.json describes no run: {name}={shown(number)} is no whole number")
+    return number
+
+
+def _whole(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        least, most = NUMBERS[name]
+        raise JobError(f"{name}={clean(text)!r}: a whole number from {least} to {most}")
     return int(text)
 
 

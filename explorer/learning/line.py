@@ -25,7 +25,7 @@ def turn(name: str, waiting: Callable[[int], None]) -> Iterator[None]:
     """
     folder = made(runs_folder() / FOLDER)
     # the time first: the order of names is that in which they came
-    ticket = FileLock(folder / f"{time.time_ns():020d}-{name}.ticket")
+    ticket = FileLock(folder / f"{time.time_ns():020d}-{name[:40]}.ticket")
     with ticket:
         place = None
         try:

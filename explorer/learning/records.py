@@ -3,7 +3,9 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -14,6 +16,7 @@ from explorer.learning import runs
 from explorer.learning.runs import METRICS, NORMS, UPDATES
 from explorer.learning.training import Training, kernels
 
+STEP = re.compile("[0-9]{1,12}")
 COLUMNS = (
     "step",
     "epoch",
@@ -27,8 +30,8 @@ COLUMNS = (
 
 
 class Kernels:
-    """How a step treats each kernel: `before` it, and then `after` it, the norms of the gradients and of the changes
-    over those of the kernels, in the order of `names`.
+    """How a step treats each kernel: `before` the update, once the gradients are there, and `after` it. That gives the
+    norms of the gradients, and those of the changes over those of the kernels, in the order of `names`.
     """
 
     def __init__(self, training: Training) -> None:
@@ -38,16 +41,19 @@ class Kernels:
 
     @torch.no_grad()
     def before(self) -> None:
+        # now, since an optimizer may work in the gradients' own memory
+        self._gradients = _norms(
+            [weight.grad if weight.grad is not None else torch.zeros_like(weight) for weight in self._weights]
+        )
         self._before = [weight.detach().clone() for weight in self._weights]
 
     @torch.no_grad()
     def after(self) -> tuple[list[float], list[float]]:
-        gradients = [weight.grad for weight in self._weights if weight.grad is not None]
         sizes = torch.stack(_norms(self._before))
         # the copies are not needed again, so they become the changes
         torch._foreach_sub_(self._before, [weight.detach() for weight in self._weights])
         changes = torch.stack(_norms(self._before))
-        return torch.stack(_norms(gradients)).tolist(), (changes / sizes.clamp_min(1e-30)).tolist()
+        return torch.stack(self._gradients).tolist(), (changes / sizes.clamp_min(1e-30)).tolist()
 
 
 def _norms(tensors: list[Tensor]) -> list[Tensor]:
@@ -65,8 +71,8 @@ class Records:
             NORMS: _opened(folder / NORMS, ("step", *names), done),
             UPDATES: _opened(folder / UPDATES, ("step", *names), done),
         }
-        known = runs.metrics(folder)
-        self.seconds = float(known["seconds"].iloc[-1]) if len(known) else 0.0
+        known = runs.metrics(folder).get("seconds")
+        self.seconds = float(known.max()) if known is not None and known.notna().any() else 0.0
 
     def row(self, values: Mapping[str, float]) -> None:
         self._write(METRICS, [values[name] for name in COLUMNS])
@@ -103,11 +109,10 @@ def _text(value: float) -> str:
 def _opened(path: Path, columns: Sequence[str], done: int) -> TextIO:
     """For rows to be appended; those behind step `done`, which a killed worker left, are taken away."""
     kept: list[list[str]] = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-        if rows and rows[0] == list(columns):
-            kept = [row for row in rows[1:] if len(row) == len(columns) and row[0].isdigit() and int(row[0]) <= done]
+    with suppress(FileNotFoundError, csv.Error), path.open(newline="", encoding="utf-8", errors="replace") as file:
+        head, *rows = list(csv.reader(file)) or [[]]
+        if head == list(columns):
+            kept = [row for row in rows if len(row) == len(columns) and STEP.fullmatch(row[0]) and int(row[0]) <= done]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([list(columns), *kept])
     runs.write_whole(path, text.getvalue().encode())

@@ -15,6 +15,7 @@ The worker alone writes, beside `stop` and the first config.json. Nothing but JS
 read it.
 """
 
+import io
 import json
 import os
 import platform
@@ -26,9 +27,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import psutil
+from filelock import FileLock, Timeout
 
 from explorer.errors import ExplorerError
 from explorer.learning import job as jobs
@@ -52,6 +54,10 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 LETTERS = 16  # of the unguessable part: 80 bits
 LONGEST_SILENCE = 15.0  # seconds without a sign of life, after which a worker counts as died
 MOST_STATUS = 65_536  # bytes
+MOST_TABLE = 2**24  # bytes
+LONGEST_MESSAGE = 1000  # characters
+MOST_NUMBER = 1e15  # of what a status counts
+PARTIAL = ".partial"  # ends the names of files that are being written
 DIED = "Its process ended without a word. Resume goes on from the last checkpoint."
 DELETED = ".deleted"  # runs that may still be brought back
 KEPT_DELETED = 24 * 3600.0  # seconds
@@ -96,7 +102,8 @@ class Run:
     @property
     def title(self) -> str:
         """The name that somebody gave it, or the first of its own."""
-        return self.job.title or self.path.name[: -LETTERS - 1]
+        name = self.path.name
+        return self.job.title or (name[: -LETTERS - 1] if NAME.fullmatch(name) else clean(name))
 
 
 # ---- which runs there are ----
@@ -136,12 +143,12 @@ def new_name(words: str) -> str:
 
 
 def create(job: Job, path: Path) -> Run:
-    """A new run's directory. Raises RunError where there is one already, or where it cannot be written."""
+    """A new run's directory, which may be there if it is empty. Raises RunError where it cannot be written."""
     try:
-        path.mkdir(parents=True, mode=0o700)
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if any(path.iterdir()):
+            raise RunError(f"{clean(str(path), 200)} is there already, and not empty; name another directory.")
         write_whole(path / CONFIG, job.to_json().encode())
-    except FileExistsError:
-        raise RunError(f"{clean(str(path), 200)} is there already.") from None
     except OSError as error:
         raise RunError(f"A run cannot be written there ({clean(error.strerror or str(error))}).") from None
     return Run(path, job)
@@ -174,16 +181,28 @@ def rename(run: Run, title: str) -> Run:
 def status(path: Path, now: float | None = None) -> Status:
     """What the worker said last; one that says it works, and gives no sign of life, has died."""
     try:
-        found = json.loads(_text(path / STATUS, MOST_STATUS))
-        said = Status(**{name: found[name] for name in Status._fields if name in found})
+        said = _said(json.loads(_text(path / STATUS, MOST_STATUS)))
     except FileNotFoundError:
         return Status()
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return Status("failed", message=f"{STATUS} cannot be read.")
-    silent = (time.time() if now is None else now) - said.heartbeat
+    # a sign from the future is none either: a clock was set back, and a living worker gives the next one in a second
+    silent = abs((time.time() if now is None else now) - said.heartbeat)
     if said.active and (silent > LONGEST_SILENCE or _is_gone(said)):
         return said._replace(state="died", message=DIED)
     return said
+
+
+def _said(found: Any) -> Status:
+    """Raises ValueError or AttributeError for what no worker writes."""
+    values = {name: found.get(name, usual) for name, usual in Status._field_defaults.items()}
+    for name, usual in Status._field_defaults.items():
+        value, kind = values[name], (int, float) if isinstance(usual, float) else type(usual)
+        if not isinstance(value, kind) or isinstance(value, bool) or (kind is not str and not abs(value) < MOST_NUMBER):
+            raise ValueError(name)
+    if values["state"] not in get_args(State):
+        raise ValueError("state")
+    return Status(**values | {"message": clean(values["message"], LONGEST_MESSAGE)})
 
 
 def _is_gone(said: Status) -> bool:
@@ -192,7 +211,7 @@ def _is_gone(said: Status) -> bool:
         return False
     try:
         return psutil.Process(said.pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, ValueError, OverflowError):
         return True
     except psutil.Error:
         return False
@@ -221,11 +240,20 @@ def predictions(path: Path) -> "pd.DataFrame":
 
 
 def _table(path: Path) -> "pd.DataFrame":
+    """Of numbers alone; empty where there is no such file, or something else in it."""
     import pandas as pd
 
-    with suppress(FileNotFoundError, pd.errors.EmptyDataError):
-        return pd.read_csv(path, on_bad_lines="skip")  # the last line may be half written
-    return pd.DataFrame()
+    try:
+        data = _bytes(path, MOST_TABLE)
+        whole = data[: data.rfind(b"\n") + 1]  # the last line may be half written
+        found = pd.read_csv(io.BytesIO(whole), on_bad_lines="skip", low_memory=False)
+    except (OSError, ValueError):  # pandas' own errors are ValueErrors
+        return pd.DataFrame()
+    if not isinstance(found.index, pd.RangeIndex):  # longer lines than the first
+        return pd.DataFrame()
+    for name in found:
+        found[name] = pd.to_numeric(found[name], errors="coerce")
+    return found.dropna(subset=["step"], ignore_index=True) if "step" in found else found
 
 
 def size(path: Path) -> int:
@@ -239,11 +267,15 @@ def size(path: Path) -> int:
 
 
 def _text(path: Path, most: int) -> str:
+    return _bytes(path, most).decode()
+
+
+def _bytes(path: Path, most: int) -> bytes:
     with path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise OSError(f"{path.name} has more than {most} bytes")
-    return data.decode()
+    return data
 
 
 # ---- asking the worker, and putting runs away ----
@@ -259,14 +291,17 @@ def take_back_stop(path: Path) -> None:
 
 def delete(path: Path) -> None:
     """Put a run away, from where `restore` brings it back for a day. Raises RunError for one that is still trained."""
-    if status(path).active:
+    if status(path).active or _is_held(path):
         raise RunError("It is still being trained: stop it first.")
     folder = path.parent / DELETED
-    folder.mkdir(mode=0o700, exist_ok=True)
-    _forget_old(folder)
     target = folder / path.name
-    os.replace(path, target)
-    os.utime(target)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _forget_old(folder)
+        os.replace(path, target)
+        os.utime(target)
+    except OSError as error:
+        raise RunError(f"The run cannot be put away ({clean(error.strerror or str(error))}).") from None
 
 
 def restore(name: str) -> Path:
@@ -276,6 +311,17 @@ def restore(name: str) -> Path:
         raise RunError(f"The run {clean(name)!r} is gone.")
     os.replace(folder / DELETED / name, folder / name)
     return folder / name
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a worker has it, also one that has not written for long: stopped by a debugger, or on a full disk."""
+    try:
+        with FileLock(path / LOCK).acquire(blocking=False):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
 
 
 def _forget_old(folder: Path) -> None:
@@ -297,7 +343,7 @@ def write_whole(path: Path, data: bytes, lasting: bool = True) -> None:
 
     Where it fails nothing of it stays. Raises OSError.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL}")
     try:
         with partial.open("wb") as file:
             file.write(data)
@@ -305,7 +351,7 @@ def write_whole(path: Path, data: bytes, lasting: bool = True) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(partial, path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
@@ -315,3 +361,11 @@ def write_whole(path: Path, data: bytes, lasting: bool = True) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def clear_partial(path: Path) -> None:
+    """Take away what a killed worker was writing; for the next one, once no other has the run."""
+    for file in path.glob(f"*{PARTIAL}"):
+        if not file.name.startswith(CONFIG):  # which a page may be writing now
+            with suppress(OSError):
+                file.unlink()

@@ -3,8 +3,8 @@
 import math
 import os
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
 import torch
 
@@ -12,6 +12,7 @@ from explorer.counting.budget import check_batch
 from explorer.counting.memory import training_bytes
 from explorer.families import plan
 from explorer.learning import checkpoint, runs
+from explorer.learning import recipe as recipes
 from explorer.learning.datasets import Dataset, find
 from explorer.learning.endings import Diverged, Stopped
 from explorer.learning.events import Events
@@ -22,6 +23,7 @@ from explorer.learning.training import Evaluated, Images, Step, Training, evalua
 from explorer.running.card import Card
 from explorer.running.devices import device_limits, devices
 from explorer.running.network import build
+from explorer.wording import clean
 
 MOST_ROWS = 400  # of metrics, about
 MOST_RECORDED = 100  # steps whose gradients' norms are kept, about
@@ -71,12 +73,10 @@ class Session:
                 checkpoint.write(self.directory, training, card)
 
             try:
-                self._learn(learning, keep)
+                with _keeping_on_stop(learning, keep):
+                    self._learn(learning, keep)
             except Diverged as reason:
                 return "diverged", str(reason)
-            except Stopped:
-                keep()
-                raise
         return self._finish(training, test)
 
     def _data(self) -> Dataset:
@@ -134,7 +134,8 @@ class _Learning:
         self.training, self.test = training, test
         self.kernels, self.records, self.events = kernels, records, events
         self.seconds = records.seconds  # of training, before and now
-        self._since: list[Step] = []  # the last row
+        self.since: list[Step] = []  # the last row
+        self._rate = training.learning_rate  # of the last step
         self._ends: list[float] = []  # when the last steps ended, in seconds of training
         self._row_each = max(1, training.steps // MOST_ROWS)
         self._kernels_each = max(LEAST_APART, training.steps // MOST_RECORDED)
@@ -144,10 +145,8 @@ class _Learning:
         """The next one. Raises Diverged, once that is written down."""
         training, began = self.training, time.perf_counter()
         looked_at = training.done % self._kernels_each == 0
-        if looked_at:
-            self.kernels.before()
-        rate = training.learning_rate
-        self._since.append(training.step())
+        self._rate = training.learning_rate
+        self.since.append(training.step(self.kernels.before if looked_at else None))
         if looked_at:
             self.records.kernels(training.done, *self.kernels.after())
         ended = training.done % training.steps_an_epoch == 0
@@ -155,8 +154,9 @@ class _Learning:
         self.seconds += time.perf_counter() - began
         self._ends = [*self._ends[-SPEED_OVER:], self.seconds]
         if broke or ended or training.done == 1 or training.done % self._row_each == 0:
-            self._write(rate)
+            self.write()
         if broke:
+            rate = recipes.rate(training.recipe, broke - 1, training.steps)
             raise Diverged(
                 f"It diverged: at step {broke} of {training.steps}, with learning rate {rate:.3g}, the loss is no "
                 "number any longer."
@@ -164,34 +164,34 @@ class _Learning:
 
     def _broke(self) -> int:
         """The step, since the last row, whose loss is no number; 0 where all are."""
-        if not self._since:
+        if not self.since:
             return 0
-        bad = (~torch.stack([step.loss for step in self._since]).isfinite()).nonzero()
-        return self.training.done - len(self._since) + 1 + int(bad[0]) if len(bad) else 0
+        bad = (~torch.stack([step.loss for step in self.since]).isfinite()).nonzero()
+        return self.training.done - len(self.since) + 1 + int(bad[0]) if len(bad) else 0
 
-    def _write(self, rate: float, found: Evaluated | None = None) -> None:
-        """A row: means over the steps since the one before."""
-        count = len(self._since)
-        loss = float(torch.stack([step.loss for step in self._since]).mean()) if count else math.nan
-        right = int(torch.stack([step.right for step in self._since]).sum()) if count else 0
+    def write(self, found: Evaluated | None = None) -> None:
+        """A row: means over the steps since the one before, or what the test images say."""
+        count = len(self.since)
+        loss = float(torch.stack([step.loss for step in self.since]).mean()) if count else math.nan
+        right = int(torch.stack([step.right for step in self.since]).sum()) if count else 0
         row = {
             "step": self.training.done,
             "epoch": self.training.epochs,
             "seconds": self.seconds,
-            "learning_rate": rate,
+            "learning_rate": self._rate,
             "train_loss": loss,
             "train_accuracy": right / (count * self.training.batch_size) if count else math.nan,
             "test_loss": found.loss if found else math.nan,
             "test_accuracy": found.accuracy if found else math.nan,
         }
-        self._since.clear()
+        self.since.clear()
         self.records.row(row)
         self.events.write(row)
 
     def evaluate(self, precision: Precision) -> None:
         training = self.training
         found = evaluate(training.network, self.test, training.device, precision)
-        self._write(training.learning_rate, found)
+        self.write(found)
 
     def progress(self) -> dict[str, float]:
         """For the status: how far, how fast, how long yet."""
@@ -207,11 +207,23 @@ class _Learning:
         }
 
 
+@contextmanager
+def _keeping_on_stop(learning: _Learning, keep: Callable[[], None]) -> Iterator[None]:
+    """Whoever stops a run loses nothing of it."""
+    try:
+        yield
+    except Stopped:
+        if learning.since:
+            learning.write()
+        keep()
+        raise
+
+
 def settle(device: str, threads: int) -> None:
     """As many threads as the run is to have, and last in the queue for the processor. Raises RunError."""
     known = [one.name for one in devices()]
     if device not in known:
-        raise RunError(f"There is no device {device!r} on this machine; there are {', '.join(known)}.")
+        raise RunError(f"There is no device {clean(device)!r} on this machine; there are {', '.join(known)}.")
     torch.set_num_threads(threads)
     if hasattr(os, "nice") and os.nice(0) == 0:
         os.nice(NICE)

@@ -1,8 +1,11 @@
 """A worker as a process of its own, which goes on when the one that started it ends."""
 
+import json
 import os
+import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from explorer.learning import runs
@@ -16,8 +19,9 @@ _started: list[subprocess.Popen[bytes]] = []
 def start(path: Path) -> None:
     """Train the run there, as soon as the machine has a place for it. Raises RunError where it cannot be started."""
     _forget_ended()
-    runs.take_back_stop(path)
     try:
+        runs.take_back_stop(path)
+        _announce(path)
         with (path / LOG).open("ab") as log:
             _started.append(
                 subprocess.Popen(
@@ -32,6 +36,14 @@ def start(path: Path) -> None:
             )
     except OSError as error:
         raise runs.RunError(f"No worker could be started ({error.strerror or error}).") from None
+
+
+def _announce(path: Path) -> None:
+    """That a worker is on its way, until it says so itself; where it never does, this falls silent and it has died."""
+    said = runs.status(path)._replace(
+        state="waiting", message="", place=0, heartbeat=time.time(), pid=os.getpid(), host=platform.node()
+    )
+    runs.write_whole(path / runs.STATUS, json.dumps(said._asdict()).encode(), lasting=False)
 
 
 def environment() -> dict[str, str]:

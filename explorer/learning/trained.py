@@ -1,12 +1,12 @@
 """The weights of runs, as pages use them beside all others: those of a run's last checkpoint."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from explorer.families import Config, plan
 from explorer.learning import checkpoint, runs
 from explorer.learning.runs import Run, RunError
-from explorer.running.checkpoints import OnDisk, on_disk
+from explorer.running.checkpoints import OnDisk
 from explorer.running.weights import Weights, WeightsError
 
 
@@ -35,13 +35,15 @@ def newest(weights: Weights) -> Weights:
 @contextmanager
 def opened(weights: Weights) -> Iterator[OnDisk]:
     """The file. Raises WeightsError where it is gone, or has learned further."""
-    try:
-        run = run_of(weights)
-        if checkpoint.weights_of(run).identity != weights.identity:
+    with ExitStack() as until_read:
+        try:
+            run = run_of(weights)
+            data, written = until_read.enter_context(checkpoint.opened(run))
+        except RunError as error:
+            raise WeightsError(str(error)) from None
+        # of the open file, since the worker may put another in its place at any time
+        if checkpoint.weights_of(run, written).identity != weights.identity:
             raise WeightsError(f"{weights.name}: the run has learned further since; load the page anew.")
-    except RunError as error:
-        raise WeightsError(str(error)) from None
-    with on_disk(run.path / runs.CHECKPOINT) as data:
         yield data
 
 

@@ -5,7 +5,7 @@ that a run that was stopped goes on as one that was not: on a CPU with as many t
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from torch.fx import GraphModule
 from explorer.learning import recipe as recipes
 from explorer.learning.datasets import Dataset, Split
 from explorer.learning.recipe import Precision, Recipe
+from explorer.plan.wiring import owner
+from explorer.running.network import plan_of
 
 EVALUATED_AT_ONCE = 256  # images
 BETAS_SECOND = 0.999  # AdamW's, as in its paper
@@ -82,7 +84,8 @@ class Training:
         """Of the next step."""
         return recipes.rate(self.recipe, self.done, self.steps)
 
-    def step(self) -> Step:
+    def step(self, before_update: Callable[[], None] | None = None) -> Step:
+        """`before_update` is called once the gradients are there, and before they change the weights."""
         images, labels = self._next_batch()
         rate = self.learning_rate
         for group in self.optimizer.param_groups:
@@ -94,6 +97,8 @@ class Training:
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if before_update:
+            before_update()
         self.optimizer.step()
         self.done += 1
         return Step(loss.detach(), (logits.argmax(1) == labels).sum())
@@ -118,17 +123,20 @@ class Training:
         }
 
     def restore(self, done: int, state: Mapping[str, Tensor]) -> None:
-        """Go on after `done` steps with what `state` gave then; the network's weights are restored already.
+        """Go on after `done` steps with what `state` gave then; the network's weights are restored already. What
+        another optimizer kept is left aside, and this one begins anew.
 
-        Raises KeyError for the state of another network.
+        Raises ValueError for the state of another network.
         """
-        weights = dict(self.network.named_parameters())
-        for key, value in state.items():
-            kind, _, name = key.partition(".")
-            weight = weights[name]
-            # laid out in memory as the weight is
-            own = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value.clone()
-            self.optimizer.state[weight][kind] = own
+        kept = _kept(self.recipe)
+        for name, weight in self.network.named_parameters():
+            found = {kind: state[f"{kind}.{name}"] for kind in kept if f"{kind}.{name}" in state}
+            for kind, value in found.items():
+                if len(found) < len(kept) or value.shape != (() if kind == "step" else weight.shape):
+                    raise ValueError(f"the optimizer's state of {name} is another network's")
+                # laid out in memory as the weight is: sums of other neighbours may differ in the last bit
+                own = value.clone() if kind == "step" else torch.empty_like(weight).copy_(value)
+                self.optimizer.state[weight][kind] = own
         self.done = done
 
 
@@ -186,9 +194,20 @@ def drawn_seed(seed: int, what: str, number: int) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
-def kernels(network: nn.Module) -> dict[str, nn.Parameter]:
+def kernels(network: GraphModule) -> dict[str, nn.Parameter]:
     """The weights of convolutions and linear layers by their operation's name, in the order in which they run."""
-    return {name.removesuffix(".weight"): weight for name, weight in network.named_parameters() if weight.ndim > 1}
+    weights = dict(network.named_parameters())
+    # what is shared by several operations stands once, at the first of them
+    names = dict.fromkeys(owner(op) for op in plan_of(network).ops)
+    found = {name: weights.get(f"{name}.weight") for name in names}
+    return {name: weight for name, weight in found.items() if weight is not None and weight.ndim > 1}
+
+
+def _kept(recipe: Recipe) -> tuple[str, ...]:
+    """What the optimizer keeps of each weight between two steps."""
+    if recipe.optimizer == "adamw":
+        return ("step", "exp_avg", "exp_avg_sq")
+    return ("momentum_buffer",) if recipe.momentum > 0 else ()
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

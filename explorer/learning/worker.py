@@ -3,14 +3,17 @@
 What is heavy to import is imported once it is this worker's turn, so that many may wait.
 """
 
+import json
 import os
 import platform
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
@@ -18,12 +21,15 @@ from filelock import FileLock, Timeout
 from explorer.errors import ExplorerError
 from explorer.learning import line, runs
 from explorer.learning.endings import Stopped
-from explorer.learning.runs import LOCK, STATUS, STOP, Run, RunError, State, Status
+from explorer.learning.job import Job
+from explorer.learning.runs import CHECKPOINT, CONFIG, LOCK, STATUS, STOP, Run, RunError, State, Status
+from explorer.wording import clean
 
 if TYPE_CHECKING:
     from explorer.learning.session import Session
 
 HEARTBEAT = 1.0  # seconds between two of them
+NONE: Mapping[str, str] = MappingProxyType({})
 
 Say = Callable[[str], None]
 
@@ -58,26 +64,29 @@ class Pulse:
                 self._write()
 
     def _write(self) -> None:
-        import json
-
         self.said = self.said._replace(heartbeat=time.time())
-        with suppress(OSError):  # on a full disk the next one may find room
-            runs.write_whole(self.path, json.dumps(self.said._asdict()).encode(), lasting=False)
+        data = json.dumps(self.said._asdict()).encode()
+        try:
+            runs.write_whole(self.path, data, lasting=False)
+        except OSError:  # a full disk, which has room for it where the last one lies
+            with suppress(OSError), self.path.open("r+b") as file:
+                file.write(data.ljust(os.fstat(file.fileno()).st_size))
 
 
-def train(path: Path, in_line: bool = False, say: Say = print) -> State:
+def train(path: Path, in_line: bool = False, say: Say = print, changes: Mapping[str, str] = NONE) -> State:
     """Train a run to its end, or until it is stopped; how it ended. What goes wrong is said in its status too.
 
-    With `in_line` it waits for one of the machine's places. Raises RunError where there is no run, or where another
-    worker trains it.
+    With `in_line` it waits for one of the machine's places. `changes` are knobs that are turned before, and for good.
+    Raises RunError where there is no run, where another worker trains it, and where nothing can be written;
+    JobError and ConfigError for changes that cannot be.
     """
-    run = runs.read(path)
-    with _alone(run):
-        before = runs.status(path).state
-        if before in ("finished", "diverged") and not _goes_further(run):
-            say(f"{run.title} has {before} already.")
-            return before
-        runs.take_back_stop(path)
+    with _alone(runs.read(path)):
+        run = _turned(runs.read(path), changes)  # read anew: now nobody else turns its knobs
+        before = runs.status(path)
+        further = before.epochs < run.job.recipe.epochs or (before.state == "diverged" and changes)
+        if before.state in ("finished", "diverged") and not further:
+            say(f"{run.title} has {before.state} already.")
+            return before.state
         with Pulse(path) as pulse, _signals() as asked:
             state, message = _train(run, pulse, in_line, asked, say)
             pulse.say(state=state, message=message, seconds_left=0.0)
@@ -113,9 +122,9 @@ def _train(run: Run, pulse: Pulse, in_line: bool, asked: threading.Event, say: S
         import traceback
 
         say(traceback.format_exc())
-        if "out of memory" in str(error):
+        if "out of memory" in str(error) or "can't allocate memory" in str(error):  # CUDA says it so, and the CPU so
             return "failed", "The device's memory is full: take a smaller batch, fewer images or a smaller network."
-        return "failed", f"It broke off ({type(error).__name__}: {str(error)[:200]})."
+        return "failed", f"It broke off ({type(error).__name__}: {clean(str(error), 200)})."
 
 
 def _session(run: Run, pulse: Pulse, stop: Callable[[], None]) -> "Session":
@@ -125,20 +134,49 @@ def _session(run: Run, pulse: Pulse, stop: Callable[[], None]) -> "Session":
     return Session(run, pulse.say, stop)
 
 
-def _goes_further(run: Run) -> bool:
-    """Whether a run that has ended is to learn for longer than it did: somebody has set more epochs since."""
-    return runs.status(run.path).epochs < run.job.recipe.epochs
+def _turned(run: Run, changes: Mapping[str, str]) -> Run:
+    """The run with other knobs, as `--set` says them, and ready to go on."""
+    job = run.job.turned(changes)
+    begun = (run.path / CHECKPOINT).exists()
+    if begun and _what_is_learned(job) != _what_is_learned(run.job):
+        raise RunError(
+            f"{run.title} has begun to learn: another network, other images or another batch size need a run of "
+            "their own, in another directory."
+        )
+    try:
+        runs.clear_partial(run.path)
+        runs.take_back_stop(run.path)
+        if changes:
+            runs.write_whole(run.path / CONFIG, job.to_json().encode())
+    except OSError as error:
+        raise _unwritable(run, error) from None
+    return replace(run, job=job)
+
+
+def _what_is_learned(job: Job) -> tuple[object, ...]:
+    """By which the steps that a checkpoint has behind it are counted."""
+    return job.config, job.data, job.images, job.recipe.batch_size
 
 
 @contextmanager
 def _alone(run: Run) -> Iterator[None]:
     lock = FileLock(run.path / LOCK)
     try:
-        with lock.acquire(blocking=False):
-            yield
+        lock.acquire(blocking=False)
     except Timeout:
         said = runs.status(run.path)
-        raise RunError(f"{run.title} is being trained already, by process {said.pid} on {said.host}.") from None
+        by = f", by process {said.pid} on {clean(said.host)}" if said.pid else ""
+        raise RunError(f"{run.title} is being trained already{by}.") from None
+    except OSError as error:
+        raise _unwritable(run, error) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _unwritable(run: Run, error: OSError) -> RunError:
+    return RunError(f"{run.title} cannot be trained: its directory is not to be written ({error.strerror or error}).")
 
 
 @contextmanager

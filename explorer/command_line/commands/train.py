@@ -41,14 +41,17 @@ def run(words: Sequence[str]) -> None:
     path = Path(arguments.directory).expanduser().absolute()
     changes = _changes(arguments.set)
     asked = {name: getattr(arguments, name) for name in ("network", "data", "recipe") if getattr(arguments, name)}
-    if (path / runs.CONFIG).exists():
-        if asked or arguments.tensorboard:
-            given = ", ".join(asked) or "settings"
-            raise CommandError(f"{path} holds a run already, which has its {given}: leave that out.")
-        _override(path, changes)
-    else:
-        _start(path, asked, changes, arguments)
-    if worker.train(path, arguments.in_line) == "failed":
+    try:
+        begun = (path / runs.CONFIG).exists()
+        if not begun:
+            _start(path, asked, changes, arguments)
+        elif asked or arguments.tensorboard or arguments.fit:
+            words = [*asked, *(word for word in ("fit", "tensorboard") if getattr(arguments, word))]
+            raise CommandError(f"{path} holds a run already: leave out {', '.join(f'--{word}' for word in words)}.")
+        ended = worker.train(path, arguments.in_line, changes={} if not begun else changes)
+    except OSError as error:  # a name that is too long, a disk that has gone
+        raise CommandError(f"{path} is no place for a run: {(error.strerror or str(error)).lower()}.") from None
+    if ended == "failed":
         raise CommandError(f"{path.name} failed: {runs.status(path).message}")
 
 
@@ -90,17 +93,3 @@ def _start(path: Path, asked: Mapping[str, str], changes: Mapping[str, str], arg
             )
         job = replace(job, config=job.config.adapt(**fit))
     runs.create(job, path)
-
-
-def _override(path: Path, changes: Mapping[str, str]) -> None:
-    """Other settings for a run that is there already."""
-    from explorer.learning import runs
-
-    if not changes:
-        return
-    run = runs.read(path)
-    job = run.job.turned(changes)
-    begun = (path / runs.CHECKPOINT).exists()
-    if begun and (job.config, job.data) != (run.job.config, run.job.data):
-        raise CommandError("This run has begun to learn: another network, or other data, need another directory.")
-    runs.write_whole(path / runs.CONFIG, job.to_json().encode())

@@ -1,0 +1,97 @@
+"""What has a finished run learned, and where is it wrong?"""
+
+import streamlit as st
+
+from controls.panel import panel
+from controls.panels.picture import PICTURE, test_image
+from controls.services import data, training
+from controls.text import plain
+from explorer.learning import datasets, results, runs
+from explorer.learning.results import Confused, Mistake
+from explorer.learning.runs import Run
+from explorer.plots import mosaic
+from explorer.plots import training as plots
+
+MOST_MISTAKES = 12
+IN_A_ROW = 6
+SHOWN = 128  # pixels on the page
+BARE = {"displayModeBar": False}
+PAGES = {"Attribution": "pages/attribution.py", "Feature maps": "pages/feature_maps.py"}
+
+
+@panel
+def test_results(run: Run) -> None:
+    """Its accuracy with an interval, which classes it takes for which, and its worst mistakes."""
+    found = runs.predictions(run.path)
+    if found.empty:
+        return
+    classes = datasets.find(run.job.data).classes
+    accuracy = results.accuracy(found)
+    counts = results.confusion(found, len(classes))
+    st.subheader("What it has learned")
+    left, right = st.columns([3, 4], gap="large")
+    with left:
+        st.metric(
+            "Right on test images",
+            f"{accuracy.share:.1%}",
+            help="Wilson's interval: the accuracy on all images of this kind lies within in 95 of 100 such tests.",
+        )
+        between = f"{accuracy.low:.1%} to {accuracy.high:.1%}"
+        st.caption(f"{between} by {accuracy.count:,} images that it did not learn from.")
+        for one in results.most_confused(counts):
+            st.markdown(f"- {_in_words(one, classes)}")
+    with right:
+        st.plotly_chart(plots.confusion_matrix(counts, list(classes)), key="training.confusion", config=BARE)
+    mistakes = results.worst_mistakes(found, MOST_MISTAKES)
+    st.subheader("Its worst mistakes")
+    if not mistakes:
+        st.caption("It made none.")
+        return
+    st.caption("Test images on which it was surest of a wrong class. Each opens with this run's weights.")
+    worst_mistakes(run, mistakes, classes)
+
+
+def _in_words(one: Confused, classes: tuple[str, ...]) -> str:
+    images = "image" if one.count == 1 else "images"
+    return (
+        f"**{plain(classes[one.true])}** is taken for **{plain(classes[one.said])}** in {one.count} {images} "
+        f"({one.share:.0%} of its own)"
+    )
+
+
+def worst_mistakes(run: Run, mistakes: list[Mistake], classes: tuple[str, ...]) -> None:
+    config = run.job.config
+    shown = data.examples(run.job.data, config.input_size, config.channels, [one.number for one in mistakes])
+    for start in range(0, len(mistakes), IN_A_ROW):
+        row = list(zip(mistakes, shown, strict=True))[start : start + IN_A_ROW]
+        for column, (one, of) in zip(st.columns(IN_A_ROW), row, strict=False):
+            with column:
+                st.image(mosaic.data_url(mosaic.resize(of.picture.pixels[None], SHOWN)[0]), width="stretch")
+                said, true = plain(classes[one.predicted]), plain(classes[one.label])
+                st.caption(f"says **{said}** ({one.probability:.0%}), is **{true}**")
+                for title, page in PAGES.items():
+                    if st.button(title, key=f"mistake.{one.number}.{page}", width="stretch"):
+                        _open(run, one)
+                        st.switch_page(page)
+
+
+def _open(run: Run, mistake: Mistake) -> None:
+    training.use(run)
+    PICTURE.set(test_image(run.job.data, mistake.number))
+
+
+@panel
+def while_it_learned(run: Run) -> None:
+    """The gradient of each kernel, and how far each was moved, step by step."""
+    norms, updates = runs.gradient_norms(run.path), runs.update_ratios(run.path)
+    if norms.empty:
+        return
+    st.subheader("Gradient flow while it learned")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.plotly_chart(plots.gradient_heat_map(norms), key="training.norms", config=BARE)
+        st.caption("What would change each layer's weights. Pale first layers: the gradient fades on its way back.")
+    with right:
+        moved = plots.gradient_heat_map(updates, title=plots.UPDATES, reference=plots.USUAL_UPDATE)
+        st.plotly_chart(moved, key="training.updates", config=BARE)
+        st.caption(plots.UPDATES_CAPTION)

@@ -1,0 +1,111 @@
+"""Which runs there are: one to open, others to draw beside it, and what can be done with them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from controls import session
+from controls.panels.training_choices import RUN
+from controls.services import training
+from controls.services.training import Summary
+from controls.text import plain
+from explorer.errors import ExplorerError
+from explorer.learning.runs import Run
+
+MOST_BESIDE = 6  # runs in one chart beside the open one
+ROW, MOST_HEIGHT = 35, 320  # pixels
+
+
+def choose_run(known: Mapping[str, Run]) -> Run | None:
+    """The run that is open: the link's, else the newest; None where there is none."""
+    if not known:
+        return None
+    newest = next(iter(known))
+    name = RUN.select(
+        st,
+        "Run",
+        tuple(known),
+        newest,
+        title=lambda one: known[one].title,
+        help="Its name in the link opens it.",
+    )
+    return known[name]
+
+
+def runs_table(found: Sequence[Summary], opened: Run) -> list[Run]:
+    """All runs with what became of them; those that are ticked, to be drawn beside the open one."""
+    event: Any = st.dataframe(
+        {
+            "run": [one.run.title for one in found],
+            "state": [one.state for one in found],
+            "accuracy": [one.accuracy for one in found],
+            "network": [one.network for one in found],
+            "data": [one.run.job.data for one in found],
+            "params": [one.params for one in found],
+            "epochs": [one.run.job.recipe.epochs for one in found],
+            "rate": [one.run.job.recipe.learning_rate for one in found],
+            "seed": [one.run.job.recipe.seed for one in found],
+            "minutes": [one.minutes for one in found],
+        },
+        hide_index=True,
+        height=min(MOST_HEIGHT, 38 + ROW * max(1, len(found))),
+        column_config={
+            "run": st.column_config.TextColumn("Run", width=210, pinned=True),
+            "state": st.column_config.TextColumn("State", width=85),
+            "accuracy": st.column_config.NumberColumn("Test", format="%.1f %%", width=70, help="The last accuracy."),
+            "network": st.column_config.TextColumn("Network", width=170),
+            "data": st.column_config.TextColumn("Data", width=80),
+            "params": st.column_config.NumberColumn("Params", format="localized", width=85),
+            "epochs": st.column_config.NumberColumn("Epochs", width=65),
+            "rate": st.column_config.NumberColumn("Rate", format="%g", width=60, help="Learning rate at its highest."),
+            "seed": st.column_config.NumberColumn("Seed", width=55),
+            "minutes": st.column_config.NumberColumn("Minutes", format="%.1f", width=75),
+        },
+        on_select="rerun",
+        selection_mode="multi-row",
+        key="training.table",
+    )
+    ticked = [found[i].run for i in event.selection.rows if i < len(found)]
+    return [run for run in ticked if run.name != opened.name][:MOST_BESIDE]
+
+
+def manage(run: Run) -> None:
+    """A name of one's own, its network, and putting it away."""
+    box = st.container(horizontal=True, vertical_alignment="bottom")
+    box.button(
+        "Use its network and weights",
+        icon=":material/input:",
+        on_click=training.use,
+        args=(run,),
+        disabled=not training.has_weights(run),
+        help="In the sidebar, and so on every page.",
+    )
+    if training.may_change(run):
+        with box.popover("Rename", icon=":material/edit:"):
+            st.text_input(
+                "Name", run.job.title, max_chars=80, key=f"training.{run.name}.title", on_change=_rename, args=(run,)
+            )
+        box.button("Delete", icon=":material/delete:", on_click=_delete, args=(run,))
+
+
+def offer_undo() -> None:
+    if name := session.visitor().deleted:
+        box = st.container(horizontal=True, vertical_alignment="center")
+        box.markdown(f"{plain(name)} is deleted.", width="content")
+        box.button("Undo", icon=":material/undo:", on_click=training.undo_delete)
+
+
+def _rename(run: Run) -> None:
+    _carefully(lambda: training.rename(run, session.entered(f"training.{run.name}.title", "")))
+
+
+def _delete(run: Run) -> None:
+    _carefully(lambda: training.delete(run))
+
+
+def _carefully(change: Any) -> None:
+    try:
+        change()
+    except ExplorerError as error:
+        session.problems().append(str(error))

@@ -1,0 +1,218 @@
+"""Runs, as visitors may have them: who may train, which runs one sees; starting, stopping, putting away."""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import streamlit as st
+
+from controls import session
+from explorer.families import TITLES, depth_label, family_of, known_as, plan
+from explorer.learning import checkpoint, runs, starting, trained
+from explorer.learning.job import Job
+from explorer.learning.runs import Run, RunError, Status
+from explorer.learning.settings import Allowed, allowed, made, runs_folder
+from explorer.running.weights import Weights
+from explorer.wording import gigabytes
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MOST_LISTED = 200  # runs, the newest
+COPIES = 4  # of the weights, that a run keeps at its peak: weights, optimizer, and the next of both
+
+
+def rules() -> Allowed:
+    return allowed(st.get_option("server.address") in LOOPBACK)
+
+
+def owner() -> str:
+    """Whose a run is, as far as a server can tell: the address that the visitor comes from, not to be read off it.
+
+    Not the session, which a reload makes anew: a limit for each session would be none.
+    """
+    address = st.context.ip_address or ""
+    return hashlib.sha256(f"{runs_folder()} {address}".encode()).hexdigest()[:16] if address else ""
+
+
+def refusal(job: Job) -> str:
+    """Why this visitor may not train that now, in a sentence; "" where they may."""
+    may, own = rules(), _own()
+    if not may.training:
+        return "Training is switched off on this server."
+    if may.runs and len(own) >= may.runs:
+        return f"You have {len(own)} runs, and {may.runs} is the limit here: delete one first."
+    if may.disk:
+        needed = COPIES * 4 * plan(job.config).params
+        used = sum(runs.size(run.path) for run in own)
+        if used + needed > may.disk:
+            return (
+                f"Your runs take {gigabytes(used)}, and this one would take up to {gigabytes(needed)} more; "
+                f"{gigabytes(may.disk)} is the limit here: delete some first."
+            )
+    return ""
+
+
+def start(job: Job) -> Run:
+    """A new run of the visitor's, in line for a worker. Raises RunError."""
+    if sentence := refusal(job):
+        raise RunError(sentence)
+    config = job.config
+    known = known_as(config)
+    title = f"{TITLES[known] if known else f'{family_of(config).title} {depth_label(config)}'} on {job.data}"
+    before = sum(run.title.startswith(title) for run in visible())
+    job = replace(job, title=f"{title}, {before + 1}" if before else title)
+    name = runs.new_name(f"{known or config.family} {job.data}")
+    try:
+        folder = made(runs_folder())
+    except OSError as error:
+        raise RunError(f"There is no place for runs ({error.strerror or error}).") from None
+    run = runs.create(job, folder / name)
+    session.visitor().runs.add(name)
+    session.visitor().started.add(name)
+    starting.start(run.path)
+    return run
+
+
+def resume(run: Run) -> None:
+    """Go on with a run that was stopped, or that died. Raises RunError."""
+    if not rules().training:
+        raise RunError("Training is switched off on this server.")
+    starting.start(run.path)
+
+
+def stop(run: Run) -> None:
+    with suppress(OSError):
+        runs.ask_to_stop(run.path)
+
+
+def delete(run: Run) -> None:
+    """Put it away; Raises RunError for one that is still trained."""
+    runs.delete(run.path)
+    session.visitor().deleted = run.name
+
+
+def undo_delete() -> None:
+    known = session.visitor()
+    name, known.deleted = known.deleted, ""
+    if name:
+        with suppress(OSError):
+            runs.restore(name)
+
+
+def visible() -> tuple[Run, ...]:
+    """The runs that the visitor may see, the newest first: all, or on a shared server those known to them."""
+    known, shared = session.visitor().runs, rules().shared
+    names = [name for name in runs.all_names() if not shared or name in known]
+    found = map(_read, names[:MOST_LISTED])
+    return tuple(run for run in found if run is not None)
+
+
+def known(name: str) -> dict[str, Run]:
+    """Those by name, and the run of a link, which whoever has its name may see."""
+    if name and name not in session.visitor().runs and _read(name) is not None:
+        session.visitor().runs.add(name)
+    return {run.name: run for run in visible()}
+
+
+def may_change(run: Run) -> bool:
+    """Whether the visitor may stop, rename or delete it; the link alone lets one look.
+
+    Whoever started it, also after the tab was closed: by the address then, as long as it is the same.
+    """
+    return not rules().shared or run.name in session.visitor().started or run.job.owner == owner()
+
+
+def weights() -> dict[str, Weights]:
+    """Those of the visitor's runs of the network in the sidebar, by the runs' names."""
+    config, found = session.config(), {}
+    for run in visible():
+        if trained.fits(run, config):
+            with suppress(RunError):
+                found[run.name] = checkpoint.weights_of(run)
+    return found
+
+
+def said_of(used: Weights) -> str:
+    """What has become of the run whose weights are used."""
+    run = trained.run_of(used)
+    return status(run).message or f"The run is {status(run).state}."
+
+
+def status(run: Run) -> Status:
+    return runs.status(run.path)
+
+
+def _own() -> list[Run]:
+    return [run for run in map(_read, runs.all_names()) if run is not None and run.job.owner == owner()]
+
+
+def _read(name: str) -> Run | None:
+    with suppress(RunError, OSError):
+        path = runs.named(name)
+        return _read_at(path, (path / runs.CONFIG).stat().st_mtime_ns)
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _read_at(path: Path, _changed: int) -> Run:
+    return runs.read(path)
+
+
+class Summary(NamedTuple):
+    """A run in a row; `accuracy` in percent, of the test images, None before the first."""
+
+    run: Run
+    network: str
+    params: int
+    state: str
+    accuracy: float | None
+    minutes: float
+
+
+def summaries(found: Sequence[Run]) -> list[Summary]:
+    return [_summary(run) for run in found]
+
+
+def _summary(run: Run) -> Summary:
+    now, config = status(run), run.job.config
+    known = known_as(config)
+    title = TITLES[known] if known else family_of(config).title
+    tested = _last_test(run.path, _changed(run.path / runs.METRICS))
+    return Summary(run, title, plan(config).params, now.state, tested, now.seconds / 60)
+
+
+@lru_cache(maxsize=1024)
+def _last_test(path: Path, _changed: int) -> float | None:
+    table = runs.metrics(path)
+    if not len(table):
+        return None
+    tested = table["test_accuracy"].dropna()
+    return 100 * float(tested.iloc[-1]) if len(tested) else None
+
+
+def _changed(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_mtime_ns
+    return 0
+
+
+def has_weights(run: Run) -> bool:
+    return (run.path / runs.CHECKPOINT).exists()
+
+
+def use(run: Run) -> None:
+    """Have the run's network, with its weights, in the sidebar."""
+    with suppress(RunError):
+        found = checkpoint.weights_of(run)
+        session.choose_config(run.job.config)
+        session.use(found)
+
+
+def rename(run: Run, title: str) -> None:
+    try:
+        runs.rename(run, title)
+    except OSError as error:
+        raise RunError(f"The name cannot be kept ({error.strerror or error}).") from None
