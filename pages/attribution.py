@@ -5,6 +5,7 @@ import streamlit as st
 from controls import session
 from controls.panels.answers import table
 from controls.panels.attribution_choices import choose_methods, choose_options, choose_target
+from controls.panels.attribution_localisation import ranking
 from controls.panels.attribution_maps import choose_view, explain, side_by_side
 from controls.panels.attribution_truth import truth
 from controls.panels.contenders import choose_contenders
@@ -46,7 +47,7 @@ if not used.trained:
 target = choose_target(plan, names, answers, session.operation())
 methods = choose_methods()
 options = choose_options(plan, session.operation())
-view, across = choose_view()
+view, across = choose_view(has_object=picture.mask is not None)
 subjects = {HERE: subject}
 if across:
     others = [comparisons.find(key, config) for key in choose_contenders(MOST_OTHERS)]
@@ -56,5 +57,6 @@ if methods:
     rows = explain(subjects, target, methods, options, names)
     side_by_side(rows, options, view)
     truth(subject, target, options, rows[0].maps)
+    ranking(subject, methods, options)
 else:
     st.info("Choose at least one method.")

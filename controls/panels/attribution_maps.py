@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from controls import work
 from controls.choices import OneOf, Switch, Whole
 from controls.panels.attribution_choices import SMOOTHINGS, STEPS
+from controls.panels.attribution_localisation import beside, mask_of
 from controls.services import attributions, forwards
 from controls.services.subject import Subject
 from controls.text import plain
@@ -32,13 +33,17 @@ BARE = {"displayModeBar": False}
 OPACITY = Whole("opacity", 80, most=100)
 SCALE = OneOf("map_scale", "each", ("each", "all"))
 ACROSS = Switch("across")
+OUTLINE = Switch("outline")
 
 
 class View(NamedTuple):
-    """How maps are shown: `opacity` over the image, 0..1; one scale for all maps of a network, or one for each."""
+    """How maps are shown: `opacity` over the image, 0..1; one scale for all maps of a network, or one for each; with
+    a line around the object, where it is known.
+    """
 
     opacity: float
     one_scale: bool
+    outline: bool = False
 
 
 class Explanations(NamedTuple):
@@ -56,8 +61,8 @@ class Explanations(NamedTuple):
         return {method: one for method, one in done.items() if not METHODS[method].channels}
 
 
-def choose_view() -> tuple[View, bool]:
-    """How maps are shown, and whether other networks stand beside."""
+def choose_view(has_object: bool = False) -> tuple[View, bool]:
+    """How maps are shown, and whether other networks stand beside. `has_object`: the picture's object is known."""
     box = st.columns([2, 2, 3], vertical_alignment="bottom")
     opacity = OPACITY.slider(box[0], "Opacity of the map over the image", step=10, format="%d %%")
     scale = SCALE.segments(
@@ -72,7 +77,8 @@ def choose_view() -> tuple[View, bool]:
         help="The same picture and class on up to three other networks. They have fresh weights: the rows compare "
         "architectures.",
     )
-    return View(opacity / 100, scale == "all"), across
+    outline = has_object and OUTLINE.toggle(box[2], "Outline of the object")
+    return View(opacity / 100, scale == "all", outline), across
 
 
 def explain(
@@ -128,16 +134,21 @@ def one_map(row: Explanations, method: str, options: Options, view: View, reach:
     if not reading.is_finite(found):
         st.info("The map is not finite: values overflowed on the way. A norm, or trained weights, would help.")
         return
+    mask = None if chosen.channels else mask_of(row.subject)
     if chosen.channels:
         painted = plots.channels(found)
     else:
         painted = plots.over_image(found, row.subject.seen, view.opacity, reach)
+    if view.outline and mask is not None:
+        painted = painted._replace(picture=plots.outlined(painted.picture, mask))
     st.image(mosaic.data_url(painted.picture), width="stretch")
     st.plotly_chart(charts.colour_scale(painted.reach or 1.0, found.signed), key=f"scale.{key}", config=BARE)
     if reading.is_zero(found) and not found.note:
         st.caption(":material/info: The map is zero everywhere: nothing here changes the score.")
     elif reading.is_against(found):
         st.caption(":material/info: All of it is negative: everything speaks against the target.")
+    if mask is not None:
+        beside(found, mask)
     st.caption(plain(" · ".join(stamp(row, method, options, painted.share))))
     completeness(found, method, options, key)
     if found.note:

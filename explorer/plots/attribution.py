@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
+from skimage.segmentation import find_boundaries
 
 from explorer.analyses import activations
 from explorer.analyses.attribution.attribute import Attribution, on_pixels
@@ -36,6 +37,17 @@ def over_image(found: Attribution, seen: NDArray[np.uint8], opacity: float, reac
     own = clipped(flat)
     painted = paint(flat, reach or own.reach, found.signed)
     return Painted(mosaic.overlay(seen, painted, opacity), reach or own.reach, own.share)
+
+
+def outlined(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A picture (nH, nW, 3) with a line around an object (H, W): black within and white without, so that it is seen on
+    any colour.
+    """
+    times, drawn = picture.shape[0] // mask.shape[0], picture.copy()
+    large = mask.repeat(times, 0).repeat(times, 1)
+    drawn[find_boundaries(large, mode="inner")] = 0
+    drawn[find_boundaries(large, mode="outer")] = 255
+    return drawn
 
 
 def channels(found: Attribution) -> Painted:
