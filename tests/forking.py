@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).parents[1]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # a fork has but one
 PATIENCE = 60.0  # seconds
@@ -30,6 +32,10 @@ class Worker:
     def wait(self) -> int:
         """Its exit code, or the signal that ended it as a negative number."""
         return int(self._workers.ask(wait=self.pid))
+
+    @property
+    def ended(self) -> bool:
+        return bool(psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE)
 
     @property
     def said(self) -> str:

@@ -102,7 +102,7 @@ def test_sgd_by_arithmetic():
         g = gradient + 0.1 * w
         v = 0.5 * v + g
         w -= 0.25 * (g + 0.5 * v)
-        assert float(weight) == pytest.approx(w)
+        assert weight.item() == pytest.approx(w)
 
 
 def training_optimizer(weights, recipe):

@@ -38,16 +38,22 @@ def weights(path):
 
 
 def look_at_a_killed_one(path):
+    """How far it had come, in steps."""
     if (path / "status.json").exists():
         assert runs.status(path).state == "died"
     if not (path / "checkpoint.safetensors").exists():
-        return
+        return 0
     tensors, step = weights(path)
     assert all(bool(value.isfinite().all()) for value in tensors.values())
     assert step % AN_EPOCH == 0
     assert load_file(path / f"optimizer-{step}.safetensors")
     rows = pd.read_csv(path / "metrics.csv")
     assert rows["step"].max() - step <= AN_EPOCH
+    return step
+
+
+def changed(path):
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def killed(workers, path, chance, startup, an_epoch):
@@ -55,24 +61,29 @@ def killed(workers, path, chance, startup, an_epoch):
     it was still there.
     """
     checkpoint = path / "checkpoint.safetensors"
-    before = checkpoint.stat().st_ino if checkpoint.exists() else 0
+    before = changed(checkpoint)
     worker = workers.start(path)
     if chance.random() < 0.5:
         time.sleep(chance.uniform(0, startup))
     else:
-        until(lambda: (checkpoint.exists() and checkpoint.stat().st_ino != before) or not runs.status(path).active)
+        until(lambda: changed(checkpoint) != before or worker.ended)
         time.sleep(chance.uniform(0, 2 * an_epoch))
     worker.kill()
     return worker.wait() == -9
 
 
-def same(path, other):
-    (tensors, step), (others, other_step) = weights(path), weights(other)
-    assert step == other_step
+def equal(tensors, others):
     assert tensors.keys() == others.keys()
     for name, value in tensors.items():
         assert torch.equal(value, others[name]), name
-    for file in (f"optimizer-{step}.safetensors", "gradient_norms.csv", "update_ratios.csv", "predictions.csv"):
+
+
+def same(path, other):
+    (tensors, step), (others, other_step) = weights(path), weights(other)
+    assert step == other_step
+    equal(tensors, others)
+    equal(*(load_file(place / f"optimizer-{step}.safetensors") for place in (path, other)))
+    for file in ("gradient_norms.csv", "update_ratios.csv", "predictions.csv"):
         assert (path / file).read_bytes() == (other / file).read_bytes(), file
     rows, other_rows = (pd.read_csv(place / "metrics.csv", dtype=str) for place in (path, other))
     assert rows["seconds"].astype(float).is_monotonic_increasing
@@ -97,15 +108,16 @@ def test_a_run_that_is_killed_ends_as_one_that_was_not(workers, tmp_path, recipe
     assert undisturbed.wait() == 0
     an_epoch = (time.monotonic() - began - startup) / recipe.epochs
 
-    chance, count, ended = random.Random(0), 0, []
+    chance, count, ended, steps = random.Random(0), 0, [], set()
     while count < kills or not ended:
         # a run that is at its end before it was killed often enough is followed by another
         path = new(tmp_path / f"broken{len(ended)}", recipe)
         while count < kills and killed(workers, path, chance, startup, an_epoch):
             count += 1
-            look_at_a_killed_one(path)
+            steps.add(look_at_a_killed_one(path))
         assert workers.start(path).wait() == 0
         ended.append(path)
+    assert len(steps) > kills / 3  # they were killed all along the way
     for path in ended:
         assert runs.status(path).state == "finished"
         same(path, whole)

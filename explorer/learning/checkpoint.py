@@ -56,10 +56,7 @@ def write(run: Run, training: Training, card: Card) -> None:
     state = safetensors.torch.save(_copied(training.state()), {"format": "pt", STEP: str(training.done)})
     runs.write_whole(run.path / f"optimizer-{training.done}.safetensors", state)
     runs.write_whole(run.path / CHECKPOINT, safetensors.torch.save(tensors, metadata))
-    for path, step in _states(run.path).items():
-        if step != training.done:
-            with suppress(OSError):
-                path.unlink()
+    _forget_states_but(run.path, training.done)
 
 
 def restore(run: Run, training: Training) -> None:
@@ -75,6 +72,7 @@ def restore(run: Run, training: Training) -> None:
         with on_disk(run.path / f"optimizer-{step}.safetensors") as data:
             found = checkpoints.contents(data, MOST_TENSORS)
             training.restore(step, {key: one.tensor() for key, one in found.items() if isinstance(one, Stored)})
+        _forget_states_but(run.path, step)  # of which a worker that was killed has left one
     except RunError:
         raise
     except Exception as error:  # a damaged file can fail anywhere
@@ -122,5 +120,8 @@ def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().to("cpu").contiguous().clone() for name, value in tensors.items()}
 
 
-def _states(folder: Path) -> dict[Path, int]:
-    return {path: int(found[1]) for path in folder.iterdir() if (found := OPTIMIZER.fullmatch(path.name))}
+def _forget_states_but(folder: Path, step: int) -> None:
+    for path in folder.iterdir():
+        if (found := OPTIMIZER.fullmatch(path.name)) and int(found[1]) != step:
+            with suppress(OSError):
+                path.unlink()
