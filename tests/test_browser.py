@@ -31,17 +31,19 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[1]
 ARTEFACTS = ROOT / "artefacts"
-SMALL = "resnet20_cifar"
+SMALL = "resnet32_cifar"
 PAGES = {
     "architecture": "",
     "design-space": "design-space",
     "feature-maps": "feature-maps",
     "gradient-flow": "gradient-flow",
+    "training": "training",
     "attribution": "attribution",
 }
 LOOKED_AT = {
-    "feature-maps": {"network": SMALL},
-    "attribution": {"network": SMALL, "methods": "integrated_gradients.grad_cam.occlusion"},
+    "feature-maps": {"network": "resnet20_cifar"},
+    "training": {"network": "resnet20_cifar"},
+    "attribution": {"network": "resnet20_cifar", "methods": "integrated_gradients.grad_cam.occlusion"},
     # a batch that is measured without a click on a busy machine, too
     "gradient-flow": {"network": "resnet56_cifar", "against": "plain.densenet40_12_cifar", "batch": "2"},
 }  # DenseNet-121 elsewhere
@@ -313,9 +315,55 @@ def test_visitors_do_not_disturb_one_another(visit):
     expect(one.get_by_role("slider", name="Opacity")).to_have_attribute("aria-valuetext", "0.30")
     settled(one)
     settled(other)
-    assert "network=resnet20_cifar&op=conv1" in one.url
+    assert f"network={SMALL}&op=conv1" in one.url
     assert mosaic(one).get_attribute("href") == shown
     expect(text(other, re.compile("First pass, second pass"))).to_be_visible()
+
+
+# --- learning
+
+DIGITS = {
+    "network": "resnet20_cifar",
+    "input_size": "16",
+    "blocks": "1-1-1",
+    "data": "digits",
+    "train_batch_size": "64",
+    "train_epochs": "8",
+}
+
+
+def test_a_network_learns_and_its_mistake_is_looked_at_again_after_the_tab_was_closed(visit):
+    page = visit("training", **DIGITS)
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.wait_for_url("**run=*")
+    # the tab may be closed meanwhile: the run goes on, and the link leads back to it
+    again = visit(page.url)
+    page.close()
+    expect(text(again, re.compile("^Finished$"))).to_be_visible(timeout=2 * PATIENCE)
+    settled(again)
+    (share,) = re.findall(r"Right on ([\d.]+)% of 397 test images", again.locator("[data-testid=stMain]").inner_text())
+    assert float(share) > 95
+    expect(again.locator(".main-svg").first).to_be_visible()
+    again.get_by_role("button", name="Attribution", exact=True).first.click()
+    again.wait_for_url("**/attribution?**")
+    settled(again)
+    link = again.url
+    assert "weights=" in link
+    assert "picture=digits." in link
+    again.close()
+    later = visit(link)
+    expect(text(later, re.compile("^Weights: run: "))).to_be_visible()
+    expect(later.get_by_role("combobox", name="Picture")).to_have_value(re.compile("^Digits: .*test image"))
+    expect(later.get_by_role("img").first).to_be_visible()
+    assert messages(later) == []
+
+
+def test_a_newcomer_sees_a_network_that_knows_something(visit):
+    page = visit()
+    expect(page.locator("h1")).to_have_text("ResNet-20 (CIFAR)")
+    page.locator("[data-testid=stSidebarNav]").get_by_role("link", name="Feature maps").click()
+    expect(text(settled(page), re.compile("^Weights: trained on Shapes"))).to_be_visible()
+    expect(page.get_by_role("combobox", name="Picture")).to_have_value(re.compile("^Shapes: "))
 
 
 # --- how it looks

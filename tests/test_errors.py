@@ -8,7 +8,14 @@ import explorer
 from explorer.errors import ExplorerError
 
 # raised and caught inside one room, never seen outside it
-INNER = {"explorer.pictures.decoding.Refusal", "explorer.running.checkpoints.Refused"}
+INNER = {
+    "explorer.learning.datasets.picture_files.Refused",
+    "explorer.learning.endings.Diverged",
+    "explorer.learning.endings.Stopped",
+    "explorer.pictures.decoding.Refusal",
+    "explorer.running.checkpoints.Refused",
+    "explorer.running.downloading.DownloadError",
+}
 
 
 def test_every_error_of_the_library_has_the_same_base():
@@ -19,6 +26,6 @@ def test_every_error_of_the_library_has_the_same_base():
         for _, error in getmembers(import_module(module), isclass)
         if issubclass(error, Exception) and error.__module__.startswith("explorer.")
     }
-    assert {"explorer.families.config.ConfigError", "explorer.running.weights.WeightsError", *INNER} <= found.keys()
+    assert {"explorer.families.knobs.ConfigError", "explorer.running.weights.WeightsError", *INNER} <= found.keys()
     strangers = {name for name, error in found.items() if not issubclass(error, ExplorerError)}
     assert strangers == INNER

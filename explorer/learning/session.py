@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 
 import torch
 
@@ -20,6 +21,7 @@ from explorer.learning.recipe import Precision
 from explorer.learning.records import Kernels, Records, table
 from explorer.learning.runs import PREDICTIONS, Run, RunError, State
 from explorer.learning.training import Evaluated, Images, Step, Training, evaluate
+from explorer.running.calibration import can_be_calibrated
 from explorer.running.card import Card
 from explorer.running.devices import device_limits, devices
 from explorer.running.network import build
@@ -51,12 +53,10 @@ class Session:
         settle(job.device, job.threads)
         network_plan = plan(job.config)
         data = self._data()
-        check_batch(
-            "Training",
-            min(job.recipe.batch_size, len(data.train.labels)),
-            lambda batch: training_bytes(network_plan, batch),
-            device_limits(job.device),
-        )
+        batch = min(job.recipe.batch_size, len(data.train.labels))
+        check_batch("Training", batch, partial(training_bytes, network_plan), device_limits(job.device))
+        if can_be_calibrated(network_plan, 2) and not can_be_calibrated(network_plan, batch):
+            raise RunError(f"batch_size={batch}: a batch norm would get a single number of a channel; use 2 or more.")
         self._say(message="Building the network")
         training = Training(build(network_plan, job.recipe.seed), data, job.recipe, job.device)
         checkpoint.restore(self.directory, training)

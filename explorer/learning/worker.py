@@ -81,7 +81,7 @@ def train(path: Path, in_line: bool = False, say: Say = print, changes: Mapping[
     JobError and ConfigError for changes that cannot be.
     """
     with _alone(runs.read(path)):
-        run = _turned(runs.read(path), changes)  # read anew: now nobody else turns its knobs
+        run = _turned(runs.read(path), changes, in_line)  # read anew: now nobody else turns its knobs
         before = runs.status(path)
         further = before.epochs < run.job.recipe.epochs or (before.state == "diverged" and changes)
         if before.state in ("finished", "diverged") and not further:
@@ -134,7 +134,7 @@ def _session(run: Run, pulse: Pulse, stop: Callable[[], None]) -> "Session":
     return Session(run, pulse.say, stop)
 
 
-def _turned(run: Run, changes: Mapping[str, str]) -> Run:
+def _turned(run: Run, changes: Mapping[str, str], in_line: bool) -> Run:
     """The run with other knobs, as `--set` says them, and ready to go on."""
     job = run.job.turned(changes)
     begun = (run.path / CHECKPOINT).exists()
@@ -145,7 +145,8 @@ def _turned(run: Run, changes: Mapping[str, str]) -> Run:
         )
     try:
         runs.clear_partial(run.path)
-        runs.take_back_stop(run.path)
+        if not in_line:  # whoever put it in line has done so before, and may have asked for a stop since
+            runs.take_back_stop(run.path)
         if changes:
             runs.write_whole(run.path / CONFIG, job.to_json().encode())
     except OSError as error:
