@@ -11,6 +11,7 @@ from controls.services import data, speed, training
 from controls.text import plain
 from explorer.errors import ExplorerError
 from explorer.families import Config, Knob, describe, knobs
+from explorer.learning import events
 from explorer.learning.datasets import DataError, Source
 from explorer.learning.job import Job, fitting_threads
 from explorer.learning.precision import fastest
@@ -23,6 +24,7 @@ IMAGES = OneOf("train_images", 0)
 COUNTS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 RECIPE = OneOf("recipe", QUICK, tuple(RECIPES))
 RUN = OneOf("run", "")
+EVENTS = Switch("tensorboard")
 PREFIX = "train_"  # of a recipe's knobs in the link, some of which networks have too
 MOST_SHOWN, SHOWN = 10, 64  # images of the data set, and their side in pixels
 EVERY = 1.0  # seconds between two looks at whether the speed is measured
@@ -45,6 +47,7 @@ def choose_job(config: Config) -> None:
         threads=fitting_threads(),
         most_seconds=training.rules().seconds,
         owner=training.owner(),
+        tensorboard=EVENTS.value() and events.can_be_written(),
     )
     start_button(job, source)
 
@@ -129,6 +132,8 @@ def choose_recipe(device: str) -> Recipe:
     with own:
         st.caption(f"{chosen.source}.")
         box = st.columns(2)
+        if events.can_be_written():
+            EVENTS.toggle(st, "Events for TensorBoard", help="In the run's directory, beside its own tables.")
         values = {knob.name: _knob(box[i % 2], knob, getattr(usual, knob.name)) for i, knob in enumerate(knobs(Recipe))}
     recipe = usual.replace(**values)
     st.caption(f"{plain(described(recipe))}.")

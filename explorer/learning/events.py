@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from explorer.learning.runs import Run, RunError
@@ -14,6 +15,11 @@ TAGS = {
     "test_accuracy": "accuracy/test",
     "learning_rate": "learning rate",
 }
+
+
+def can_be_written() -> bool:
+    """Whether TensorBoard is installed."""
+    return find_spec("tensorboard") is not None
 
 
 class Events:
