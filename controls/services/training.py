@@ -1,7 +1,7 @@
 """Runs, as visitors may have them: who may train, which runs one sees; starting, stopping, putting away."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -98,16 +98,15 @@ def undo_delete() -> None:
     known = session.visitor()
     name, known.deleted = known.deleted, ""
     if name:
-        with suppress(OSError):
+        with suppress(OSError, RunError):  # somebody else has brought it back, or its day is over
             runs.restore(name)
 
 
 def visible() -> tuple[Run, ...]:
     """The runs that the visitor may see, the newest first: all, or on a shared server those known to them."""
     known, shared = session.visitor().runs, rules().shared
-    names = [name for name in runs.all_names() if not shared or name in known]
-    found = map(_read, names[:MOST_LISTED])
-    return tuple(run for run in found if run is not None)
+    paths = [path for path in runs.listed() if not shared or path.name in known]
+    return _read_all(paths[:MOST_LISTED])
 
 
 def known(name: str) -> dict[str, Run]:
@@ -131,8 +130,13 @@ def weights() -> dict[str, Weights]:
     for run in visible():
         if trained.fits(run, config):
             with suppress(RunError):
-                found[run.name] = checkpoint.weights_of(run)
+                found[run.name] = _weights_at(run, _changed(run.path / runs.CHECKPOINT))
     return found
+
+
+@lru_cache(maxsize=1024)
+def _weights_at(run: Run, _changed: int) -> Weights:
+    return checkpoint.weights_of(run)
 
 
 def said_of(used: Weights) -> str:
@@ -146,17 +150,26 @@ def status(run: Run) -> Status:
 
 
 def _own() -> list[Run]:
-    return [run for run in map(_read, runs.all_names()) if run is not None and run.job.owner == owner()]
+    own = owner()
+    return [run for run in _read_all(runs.listed()) if run.job.owner == own]
+
+
+def _read_all(paths: Iterable[Path]) -> tuple[Run, ...]:
+    found = []
+    for path in paths:
+        with suppress(RunError):
+            found.append(_read_at(path, _changed(path / runs.CONFIG)))
+    return tuple(found)
 
 
 def _read(name: str) -> Run | None:
     with suppress(RunError, OSError):
         path = runs.named(name)
-        return _read_at(path, (path / runs.CONFIG).stat().st_mtime_ns)
+        return _read_at(path, _changed(path / runs.CONFIG))
     return None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _read_at(path: Path, _changed: int) -> Run:
     return runs.read(path)
 

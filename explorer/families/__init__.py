@@ -92,6 +92,12 @@ def known_as(config: Config) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4096)
+def same_network(one: Config, other: Config) -> bool:
+    """Whether two configurations give the very same operations, however their weights are drawn."""
+    return one == other or (one.family == other.family and plan(one).ops == plan(other).ops)
+
+
 def torchvision_model(config: Config) -> str | None:
     """The model of torchvision.models that this network is, at whatever input size, if its family declares one."""
     presets = family_of(config).presets
@@ -138,6 +144,7 @@ __all__ = [
     "known_as",
     "parse",
     "plan",
+    "same_network",
     "torchvision_model",
     "write_plan",
 ]

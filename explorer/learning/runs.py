@@ -121,19 +121,22 @@ def named(name: str) -> Path:
     return path
 
 
+def listed() -> dict[Path, int]:
+    """The directories of the runs in the folder, the newest first, and when each was last described, in nanoseconds;
+    none of their files is opened.
+    """
+    found = {}
+    with suppress(OSError), os.scandir(runs_folder()) as entries:
+        for entry in entries:
+            if NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                with suppress(OSError):
+                    found[Path(entry.path)] = os.stat(os.path.join(entry.path, CONFIG)).st_mtime_ns
+    return dict(sorted(found.items(), key=lambda one: one[1], reverse=True))
+
+
 def all_names() -> tuple[str, ...]:
     """The runs in the folder, the newest first."""
-    folder = runs_folder()
-    with suppress(OSError), os.scandir(folder) as entries:
-        found = [entry for entry in entries if NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)]
-        return tuple(entry.name for entry in sorted(found, key=_created, reverse=True))
-    return ()
-
-
-def _created(entry: os.DirEntry[str]) -> float:
-    with suppress(OSError):
-        return os.stat(Path(entry.path, CONFIG)).st_mtime
-    return 0.0
+    return tuple(path.name for path in listed())
 
 
 def new_name(words: str) -> str:

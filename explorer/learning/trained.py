@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from explorer.families import Config, plan
+from explorer.families import Config, same_network
 from explorer.learning import checkpoint, runs
 from explorer.learning.runs import Run, RunError
 from explorer.running.checkpoints import OnDisk
@@ -12,8 +12,7 @@ from explorer.running.weights import Weights, WeightsError
 
 def fits(run: Run, config: Config) -> bool:
     """Whether it trains this very network."""
-    own = run.job.config
-    return own == config or (own.family == config.family and plan(own).ops == plan(config).ops)
+    return same_network(run.job.config, config)
 
 
 def linked(name: str, config: Config) -> Weights | None:

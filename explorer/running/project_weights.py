@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from explorer.families import Config, parse, plan
+from explorer.families import Config, parse, same_network
 from explorer.running.card import Card, of_metadata
 from explorer.running.checkpoints import OnDisk, metadata, on_disk
 from explorer.running.weights import Weights, WeightsError
@@ -49,7 +49,7 @@ def all_trained() -> tuple[Trained, ...]:
 
 def offered(config: Config) -> tuple[Weights, ...]:
     """Those for this very network; () if there are none."""
-    return tuple(one.weights for one in all_trained() if _is(one.config, config))
+    return tuple(one.weights for one in all_trained() if same_network(one.config, config))
 
 
 def about(weights: Weights) -> Trained:
@@ -66,10 +66,6 @@ def opened(weights: Weights) -> Iterator[OnDisk]:
     about(weights)
     with on_disk(FOLDER / f"{weights.identity}.safetensors") as data:
         yield data
-
-
-def _is(one: Config, other: Config) -> bool:
-    return one == other or (one.family == other.family and plan(one).ops == plan(other).ops)
 
 
 def _read(path: Path) -> Trained:
