@@ -73,6 +73,15 @@ def _unique(options: Sequence[T], title: Title[T]) -> Title[T]:
     return lambda option: f"{title(option)} ({_text(option)})" if title(option) in twice else title(option)
 
 
+def _index(options: list[T | str], shown: T | str) -> dict[str, Any]:
+    """What a box begins with, where a browser draws it later than the run that has set it: in a popover, say."""
+    return {"index": options.index(shown)}
+
+
+def _default(_: list[T | str], shown: T | str) -> dict[str, Any]:
+    return {"default": shown}
+
+
 @dataclass(frozen=True)
 class OneOf(Generic[T]):
     """One of several values; each is told from the others by its text."""
@@ -107,7 +116,7 @@ class OneOf(Generic[T]):
     ) -> T:
         """A box in which one can search; `style` goes to Streamlit's selectbox."""
         options = options or self.options
-        return self._draw(at.selectbox, label, options, default, _unique(options, title), **style)
+        return self._draw(at.selectbox, label, options, default, _unique(options, title), _index, **style)
 
     def segments(
         self,
@@ -119,7 +128,8 @@ class OneOf(Generic[T]):
         **style: Any,
     ) -> T:
         """All options side by side; `style` goes to Streamlit's segmented_control."""
-        return self._draw(at.segmented_control, label, options or self.options, default, title, required=True, **style)
+        options = options or self.options
+        return self._draw(at.segmented_control, label, options, default, title, _default, required=True, **style)
 
     def _draw(
         self,
@@ -128,19 +138,33 @@ class OneOf(Generic[T]):
         options: Sequence[T],
         default: T | None,
         title: Title[T],
+        begin: Callable[[list[T | str], T | str], dict[str, Any]],
         **style: Any,
     ) -> T:
         key, value = key_of(self.name), self.value(options, default)
 
         def chosen() -> None:
+            if (
+                session.entered(key) not in titles
+            ):  # as a browser may send it that has other options than the page by now
+                return
             # a default that was given for this network alone is kept in the link
             _keep(self.name, _text(session.entered(key)), _text(self.default) if default is None else "")
 
         # to Streamlit None is no option but the lack of a choice
         given: list[T | str] = ["" if option is None else option for option in options]
         titles = dict(zip(given, map(title, options), strict=True))
-        session.show(key, "" if value is None else value)
-        widget(label, given, key=key, format_func=titles.__getitem__, on_change=chosen, **style)
+        shown: T | str = "" if value is None else value
+        session.show(key, shown)
+        widget(
+            label,
+            given,
+            key=key,
+            format_func=titles.__getitem__,
+            on_change=chosen,
+            **begin(given, shown),
+            **style,
+        )
         return value
 
 
@@ -174,6 +198,7 @@ class SeveralOf(Generic[T]):
         at.multiselect(
             label,
             options,
+            list(values),
             key=key,
             format_func=_unique(options, title),
             max_selections=self.most,
@@ -216,7 +241,7 @@ class Whole:
         key, value = key_of(self.name), self.value(least, most)
         low, high = self.least if least is None else least, self.most if most is None else most
         session.show(key, value)
-        widget(label, low, high, key=key, on_change=lambda: self.set(session.entered(key)), **style)
+        widget(label, low, high, value, key=key, on_change=lambda: self.set(session.entered(key)), **style)
         return value
 
 
@@ -242,7 +267,7 @@ class Real:
         key, value = key_of(self.name), self.value()
         session.show(key, value)
         at.number_input(
-            label, self.least, self.most, key=key, on_change=lambda: self.set(session.entered(key)), **style
+            label, self.least, self.most, value, key=key, on_change=lambda: self.set(session.entered(key)), **style
         )
         return value
 
@@ -264,5 +289,5 @@ class Switch:
         """`style` goes to Streamlit's toggle."""
         key, value = key_of(self.name), self.value()
         session.show(key, value)
-        at.toggle(label, key=key, on_change=lambda: self.set(session.entered(key)), **style)
+        at.toggle(label, value, key=key, on_change=lambda: self.set(session.entered(key)), **style)
         return value

@@ -49,8 +49,9 @@ class Visitor:
     operation: str | None = None  # the one selected, on whatever page
     runs: set[str] = field(default_factory=set)  # names of those that the visitor has started, or has the link of
     started: set[str] = field(default_factory=set)  # names of those that the visitor has started in this session
+    ticked: tuple[str, ...] = ()  # names of runs that are compared with the open one
     data: set[str] = field(default_factory=set)  # names of data sets that they sent, or have the link of
-    deleted: str = ""  # the name of the run that was deleted last, which may still be brought back
+    deleted: tuple[str, str] = "", ""  # name and title of the run that was deleted last, which may be brought back
     against: tuple[str, ...] = ()  # keys of the networks that this one is compared with
     raw_norms: bool = False  # of fresh weights
     weights: Weights | None = None  # None: the project's, where it has some for the network, else fresh ones

@@ -9,6 +9,7 @@ from controls.panels.cost_figures import cost_figures
 from controls.panels.downloads import downloads
 from controls.panels.network_drawing import network_drawing
 from controls.panels.operations_table import operations_table
+from controls.text import plain
 from explorer.counting import budget, costs
 from explorer.families import PRESETS, TITLES, family_of, known_as, plan
 from explorer.plots import charts
@@ -26,6 +27,10 @@ st.caption(
     f"For {config.channels}×{config.input_size}×{config.input_size} images and {config.classes:,} classes."
     + ("" if config == PRESETS[origin] else f" Arrows: the difference to {TITLES[origin]}, from which it started.")
 )
+used = session.chosen_weights()
+if used.trained:
+    label = f"Weights: {plain(used.label)}. See what it sees"
+    st.page_link("pages/feature_maps.py", label=label, icon=":material/school:")
 cost_figures(config, PRESETS[origin], batch)
 BATCH.slider(st, "Batch for the two peaks", help="Images in one step.")
 try:

@@ -13,6 +13,7 @@ from controls.panels.gradient_routes import path_lengths, shortcut_share, who_fe
 from controls.panels.network_input import say_doubt
 from controls.services import built, gradient_runs
 from controls.services.gradient_runs import Run
+from controls.text import plain
 from explorer.analyses.batches import RANDOM, Inputs
 from explorer.analyses.flow_reading import Gradient, Points
 from explorer.analyses.gradients import Mode
@@ -90,6 +91,7 @@ def choose_run(config: Config) -> Run:
     preparation = built.preparation(config, used) if pictures else None
     if pictures:
         say_doubt(config, used)
+    st.caption(f"Weights: {plain(used.label)}")
     inputs = Inputs(count, label, pictures, preparation)
     return Run(config, used, inputs, mode, seeds, session.device())
 

@@ -19,7 +19,7 @@ offer_undo()
 known = training.known(RUN.in_link())
 if opened := choose_run(known):
     st.subheader("Runs")
-    beside = runs_table(training.summaries(list(known.values())), opened)
+    beside = runs_table(known, opened)
     live(opened, beside)
     manage(opened)
     test_results(opened)

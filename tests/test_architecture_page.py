@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from published import PUBLISHED, equals
 from streamlit.testing.v1 import AppTest
-from visitor import FEATURE_MAPS, chart, click, exact, figures, fine, messages, opened, visit
+from visitor import FEATURE_MAPS, chart, click, exact, figures, fine, link_of_weights, messages, opened, visit
 
 from explorer.families import PRESETS, TITLES, plan
 
@@ -17,7 +17,7 @@ def test_a_preset_opens_with_its_published_costs(name):
     app = opened(network=name)
     assert app.title[0].value == TITLES[name]
     assert messages(app) == []
-    assert app.query_params == {"network": name}
+    assert app.query_params == {"network": name} | link_of_weights(name)
     if name not in PUBLISHED:
         return
     params, macs = (PUBLISHED[name][column] for column in ("params", "macs"))
@@ -72,7 +72,7 @@ def test_a_level_opens_the_drawing_and_stands_in_the_link():
     assert {"stem", "stage 1/block 0", "head"} <= drawn(app)
     app.segmented_control(key="link.open").select("stage").run()
     assert drawn(app) == {"input", "stem", "stage 1", "stage 2", "stage 3", "head"}
-    assert app.query_params == {"network": SMALL, "open": "stage"}
+    assert app.query_params == {"network": SMALL, "open": "stage"} | link_of_weights(SMALL)
     assert drawn(opened(**app.query_params)) == drawn(app)
 
 

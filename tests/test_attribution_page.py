@@ -25,7 +25,7 @@ def pictures(app):
 
 
 def test_maps_stand_side_by_side_each_with_its_stamp():
-    app = fine(opened(ATTRIBUTION, network="resnet32_cifar", **{"class": "0"}))
+    app = fine(opened(ATTRIBUTION, network="resnet20_cifar", weights="fresh", **{"class": "0"}))
     assert "architecture, not of knowledge" in app.warning[0].value
     assert pictures(app) == 3
     assert [text.value for text in app.markdown if text.value.startswith("**")] == [
@@ -93,9 +93,9 @@ def test_a_link_alone_starts_nothing_long(monkeypatch):
     (button,) = (one for one in app.button if one.label.startswith("Build and run"))
     app = fine(button.click().run())
     assert shown(app) == ([], [])
-    # 10 passes forward and back through 40.55 M multiply-accumulates, 10 M a second; and they are narrow
+    # 10 passes forward and back through 68.86 M multiply-accumulates, 10 M a second; and they are narrow
     (button,) = (one for one in app.button if one.label.startswith("Explain"))
-    assert button.label == "Explain (about 3 min)"
+    assert button.label == "Explain (about 5 min)"
     button.click().run()
     assert shown(fine(app)) == (["integrated_gradients"], [])
 
@@ -187,7 +187,7 @@ def test_trained_weights_are_not_called_untrained():
     app.selectbox(key="weights.source").select("uploaded").run()
     network = build(plan(PRESETS["resnet32_cifar"]), seed=3)
     with torch.no_grad():
-        network.get_parameter("fc.bias").copy_(torch.eye(10)[2] * 50)
+        network.get_parameter("fc.bias").copy_(torch.eye(10)[2] * 1e6)
     checkpoint = next(box for box in app.file_uploader if box.label == "Checkpoint")
     checkpoint.upload("mine.safetensors", save_safetensors(network), "application/octet-stream").run()
     fine(app)

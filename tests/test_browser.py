@@ -358,6 +358,33 @@ def test_a_network_learns_and_its_mistake_is_looked_at_again_after_the_tab_was_c
     assert messages(later) == []
 
 
+def test_what_is_drawn_late_shows_what_it_is_set_to(visit):
+    page = visit("training", **DIGITS | {"recipe": "resnet"})
+    slider = page.get_by_role("slider", name="Blocks, stage 1")
+    slider.focus()
+    slider.press("ArrowRight")
+    page.wait_for_url("**blocks=2-1-1**")
+    settled(page)
+    page.get_by_role("button", name="Turn its knobs").click()
+    # those of the link, and the paper's
+    expect(page.get_by_label("Epochs", exact=True)).to_have_value("8")
+    expect(page.get_by_label("Batch size", exact=True)).to_have_value("64")
+    expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.1")
+    expect(page.get_by_role("combobox", name="Augmentation")).to_have_value("flip and crop")
+    page.keyboard.press("Escape")
+    settled(page)
+    assert "train_learning_rate" not in page.url
+    # and from one page to the next
+    for name in ("Feature maps", "Attribution", "Feature maps", "Attribution"):
+        page.locator("[data-testid=stSidebarNav]").get_by_role("link", name=name).click()
+        settled(page)
+        if name == "Feature maps" and "picture=" not in page.url:
+            choose(page, "Picture", "Coffee")
+            page.wait_for_url("**picture=Coffee**")
+            settled(page)
+        expect(page.get_by_role("combobox", name="Picture")).to_have_value("Coffee")
+
+
 def test_a_newcomer_sees_a_network_that_knows_something(visit):
     page = visit()
     expect(page.locator("h1")).to_have_text("ResNet-20 (CIFAR)")

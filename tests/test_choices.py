@@ -44,7 +44,7 @@ DEFAULTS = {
     "relu": True,
     "layer": "head",
 }
-NETWORK = {"network": "resnet20_cifar"}
+NETWORK = {"network": "resnet32_cifar"}
 
 
 def opened(**link: Any) -> AppTest:

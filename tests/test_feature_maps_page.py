@@ -62,7 +62,7 @@ def test_ones_own_picture_is_looked_at():
     (sentence,) = messages(fine(app))
     assert "text.png" in sentence
     assert app.selectbox(key="link.picture").options[0] == "one.png"
-    assert app.selectbox(key="link.picture").format_func(app.selectbox(key="picture").value) == "one.png"
+    assert app.selectbox(key="link.picture").format_func(app.selectbox(key="link.picture").value) == "one.png"
     app.run()
     assert messages(fine(app)) == []
 
@@ -83,7 +83,7 @@ def test_the_operation_is_kept_until_the_network_has_it_no_more():
     assert fine(app).selectbox(key="operation.box").value == "layer2.1.conv2"
     app.slider(key="resnet.blocks.1").set_value(1).run()
     assert fine(app).selectbox(key="operation.box").value == "layer3.4.relu2"
-    assert app.query_params == {"network": SMALL, "blocks": "3-1-3", "width": "20"}
+    assert app.query_params == {"network": SMALL, "blocks": "5-1-5", "width": "20"}
 
 
 def test_channels_are_ordered():

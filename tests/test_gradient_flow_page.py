@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from visitor import GRADIENT_FLOW, chart, checkpoint, click, fine, messages, opened, upload
+from visitor import GRADIENT_FLOW, chart, checkpoint, click, fine, link_of_weights, messages, opened, upload
 
 from controls import work
 from explorer.families import PRESETS
@@ -73,7 +73,8 @@ def test_every_view_of_every_family(name):
             assert MISSING[name][view] in sentence
         else:
             assert (charts, said) == (CHARTS[view], [])
-        assert app.query_params == {"network": name} | ({"view": view} if view != "gradient" else {})
+        in_link = {"network": name} | ({"view": view} if view != "gradient" else {})
+        assert app.query_params == in_link | link_of_weights(name)
 
 
 def test_settings_change_what_is_run():
@@ -99,7 +100,7 @@ def test_settings_stand_in_the_link():
     }
     app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar", **settings))
     assert messages(app) == []
-    assert app.query_params == {"network": "resnet20_cifar"} | settings
+    assert app.query_params == {"network": "resnet20_cifar"} | settings | link_of_weights("resnet20_cifar")
     assert app.selectbox(key="link.images").value == "samples"
     assert [app.number_input(key=f"link.{name}").value for name in ("label", "batch", "seeds")] == [3, 2, 1]
     figure = chart(app, "flow.chart.")

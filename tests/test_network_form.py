@@ -81,7 +81,7 @@ def test_a_preset_is_chosen():
 
 
 def test_a_depth_is_chosen():
-    app = opened()
+    app = opened(network="resnet18")
     app.selectbox(key="depth").select("50").run()
     assert fine(app).title[0].value == "ResNet-50"
     # it started from another network, and says so
@@ -92,7 +92,7 @@ def test_a_depth_is_chosen():
 
 
 def test_a_depth_that_nobody_has_named():
-    app = opened()
+    app = opened(network="resnet18")
     app.slider(key="resnet.blocks.0").set_value(5).run()
     # two convolutions in each of 5 + 2 + 2 + 2 blocks, the stem's and the classifier
     assert app.selectbox(key="depth").value == "custom (24)"

@@ -17,7 +17,7 @@ from explorer.running import project_weights, weights
 from explorer.running.network import blank, run
 from explorer.running.project_weights import FOLDER, Trained
 
-FRESH, IMAGES = 2, 2000  # seed and number: neither of the images to learn from, nor of those of the card
+FRESH, IMAGES = 2, 1000  # seed and number: neither of the images to learn from, nor of those of the card
 MOST_BYTES = 8_000_000
 TRAINED = {one.weights.identity: one for one in project_weights.all_trained()}
 

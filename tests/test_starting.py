@@ -48,7 +48,7 @@ def test_it_goes_on_when_the_one_that_started_it_has_ended(run):
 
 
 def test_a_stop_that_is_asked_for_before_it_is_up_is_heard(run, monkeypatch):
-    monkeypatch.setattr(subprocess, "Popen", lambda *args, **kwargs: SimpleNamespace(poll=lambda: 0))
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **kwargs: SimpleNamespace(wait=lambda: 0))
     starting.start(run.path)
     runs.ask_to_stop(run.path)
     monkeypatch.setattr(session, "settle", lambda device, threads: None)
@@ -56,7 +56,7 @@ def test_a_stop_that_is_asked_for_before_it_is_up_is_heard(run, monkeypatch):
 
 
 def test_a_worker_that_never_comes_up_has_died(run, monkeypatch):
-    monkeypatch.setattr(subprocess, "Popen", lambda *args, **kwargs: SimpleNamespace(poll=lambda: 0))
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **kwargs: SimpleNamespace(wait=lambda: 0))
     starting.start(run.path)
     assert runs.status(run.path).state == "waiting"
     assert runs.status(run.path, time.time() + runs.LONGEST_SILENCE + 1).state == "died"

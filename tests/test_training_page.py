@@ -150,7 +150,7 @@ def test_weights_of_a_run_are_offered_to_its_network_alone(at_once):
 def test_a_run_that_diverges_says_so(at_once):
     app = trained(norm="none", train_learning_rate="10", init="default", train_epochs="2")
     assert "**Diverged**" in words(app)
-    assert "at step" in words(app)
+    assert "At step" in words(app)
 
 
 def test_stopping_asks_the_worker_and_resuming_starts_another(never):

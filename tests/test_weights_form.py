@@ -72,7 +72,7 @@ def test_a_checkpoint_of_another_network_is_told_about_and_changes_nothing():
     (sentence,) = messages(app)
     assert "other.safetensors does not fit the network" in sentence
     (lines,) = app.sidebar.text
-    assert "unexpected: layer1.3.conv1.weight" in lines.value
+    assert "missing: layer1.3.conv1.weight" in lines.value
     assert app.dataframe[0].value.equals(before)
     assert "untrained (seed 3)" in captions(app)
     assert config(app) == PRESETS[SMALL]

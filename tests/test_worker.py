@@ -150,7 +150,7 @@ def test_whoever_stops_a_run_loses_nothing(workers, folder):
         stop(path, one)
         assert one.wait() == 0, name
         found = runs.status(path)
-        assert (found.state, found.message) == ("stopped", "Stopped."), name
+        assert (found.state, found.message) == ("stopped", ""), name
         assert checkpoint.read(runs.read(path)).step == found.step == learned(path), name
     assert workers.start(path).wait() == 0
     assert state(path) == "finished"
@@ -325,7 +325,7 @@ def test_a_loss_that_is_no_number_is_a_result(workers, folder):
     ]
     assert list(broken["step"]) == [rows["step"].iloc[-1]]
     step = int(broken["step"].iloc[0])
-    assert f"at step {step} of {20 * AN_EPOCH}, with learning rate 10," in found.message
+    assert f"At step {step} of {20 * AN_EPOCH}, with learning rate 10," in found.message
     assert one.said.strip() == found.message
     assert step <= 3 * AN_EPOCH
     assert (path / "checkpoint.safetensors").read_bytes() == good
@@ -355,7 +355,7 @@ Training.step = poisoned
     assert workers.start(path, f"PATH = {str(path)!r}\n{poisoned}").wait() == 0
     found = runs.status(path)
     assert found.state == "diverged"
-    assert f"at step 6 of {10 * AN_EPOCH}, with learning rate 0.05," in found.message
+    assert f"At step 6 of {10 * AN_EPOCH}, with learning rate 0.05," in found.message
     assert checkpoint.read(runs.read(path)).step == AN_EPOCH
     assert all(bool(value.isfinite().all()) for value in load_file(path / "checkpoint.safetensors").values())
 

@@ -14,6 +14,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from explorer.families import PRESETS, plan
+from explorer.running import project_weights
 from explorer.running.network import build
 from explorer.running.weights import save_safetensors
 
@@ -81,6 +82,11 @@ def chart(app: AppTest, key: str) -> Any:
     """The one figure whose key begins so, as it is sent to the browser."""
     (found,) = (one for one in app.get("plotly_chart") if (one.key or "").startswith(key))
     return json.loads(found.proto.spec)
+
+
+def link_of_weights(name: str) -> dict[str, str]:
+    """What the link says of the weights that a preset has unless others are chosen."""
+    return {"weights": "shapes"} if project_weights.offered(PRESETS[name]) else {}
 
 
 def click(app: AppTest, key: str, data: Any) -> AppTest:

@@ -16,6 +16,7 @@ def choose_contenders(most: int = contenders.MOST) -> tuple[str, ...]:
     st.multiselect(
         "Compare with",
         options,
+        list(chosen),
         format_func=lambda key: siblings[key].title if key in siblings else TITLES[key],
         max_selections=contenders.MOST,
         key="against.box",

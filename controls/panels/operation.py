@@ -14,6 +14,7 @@ def choose_operation(at: Place, plan: Plan, names: Sequence[str], shown: str, he
     at.selectbox(
         "Operation",
         names,
+        names.index(shown) if shown in names else 0,
         format_func=lambda name: f"{name}  ({plan[name].kind}, {shape(plan[name].shape)})",
         key="operation.box",
         on_change=lambda: session.select_operation(session.entered("operation.box")),

@@ -62,10 +62,17 @@ def choose_data() -> Source:
     name = DATA.select(left, "Data set", tuple(known), title=lambda one: known[one].title)
     source = known[name]
     IMAGES.select(
-        right, "Training images", _counts(source), source.images[0], title="{:,}".format, help="With fewer it overfits."
+        right,
+        "Training images",
+        _counts(source),
+        source.images[0],
+        title="{:,}".format,
+        help="With few of them it learns them by heart.",
     )
     glimpse(source, session.config())
-    st.caption(f"{source.images[1]:,} images to test on. {plain(source.origin)}. Licence: {plain(source.licence)}.")
+    st.caption(
+        f"{source.images[1]:,} images to test on. From: {plain(source.origin)}. Licence: {plain(source.licence)}."
+    )
     return source
 
 
@@ -80,7 +87,9 @@ def own_pictures(config: Config) -> None:
     file = st.file_uploader("Zip", type=["zip"], key="data.zip", max_upload_size=uploads.largest_file())
     if st.button("Read the pictures", icon=":material/unarchive:", disabled=file is None) and file is not None:
         try:
-            DATA.set(data.take_zip(file).name)
+            read = data.take_zip(file)
+            DATA.set(read.name)
+            st.success(f"{read.images[0]:,} pictures to train on and {read.images[1]:,} to test on.")
         except DataError as error:
             say_refusal(str(error))
 
@@ -96,11 +105,12 @@ def glimpse(source: Source, config: Config) -> None:
     shown = data.glimpse(source, config)
     names = [picture.name for picture in shown] or list(source.classes[:MOST_SHOWN])
     if shown:
-        row = [mosaic.resize(picture.pixels[None], SHOWN)[0] for picture in shown]
-        for column, picture, name in zip(st.columns(MOST_SHOWN), row, names, strict=False):
-            column.image(mosaic.data_url(picture), caption=plain(name), width="stretch")
+        row = st.container(horizontal=True, gap="small")  # which goes on in the next line where there is little room
+        for picture in shown:
+            large = mosaic.resize(picture.pixels[None], SHOWN)[0]
+            row.image(mosaic.data_url(large), caption=plain(picture.name), width=SHOWN)
     else:
-        more = ", …" * (len(source.classes) > MOST_SHOWN)
+        more = " and more" * (len(source.classes) > MOST_SHOWN)
         st.caption(f"{len(source.classes)} classes: {plain(', '.join(names))}{more}.")
 
 
@@ -108,7 +118,7 @@ def offer_fit(source: Source, config: Config, misfits: tuple[str, ...]) -> None:
     """The one button that makes the network fit the data; nothing is changed without it."""
     changes = source.fit(config)
     words = ", ".join(f"{_title(config, name)} {describe(value)}" for name, value in changes.items())
-    st.info(f"{plain(source.title)} needs {plain(' and '.join(misfits))}.", icon=":material/fit_screen:")
+    st.info(f"{plain(source.title)} needs {plain('; '.join(misfits))}.", icon=":material/fit_screen:")
     st.button(
         f"Fit the network to {plain(source.title)}: {words}",
         icon=":material/auto_fix_high:",
@@ -155,7 +165,8 @@ def _knob(at: Any, knob: Knob, usual: Any) -> Any:
 def described(recipe: Recipe) -> str:
     """In a line: 12 epochs of 128, nesterov, one-cycle to 0.1, decay 0.0005, bfloat16."""
     parts = [
-        f"{recipe.epochs} epochs, {recipe.batch_size} images a step",
+        f"{recipe.epochs} {'epoch' if recipe.epochs == 1 else 'epochs'}, "
+        f"{recipe.batch_size} {'image' if recipe.batch_size == 1 else 'images'} a step",
         f"{recipe.optimizer} with learning rate {recipe.learning_rate:g} ({recipe.schedule})",
         f"weight decay {recipe.weight_decay:g}",
     ]

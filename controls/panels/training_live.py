@@ -1,7 +1,10 @@
 """A run while it learns: how far it is, its curves, and Stop; drawn anew every second as long as it is trained."""
 
 from collections.abc import Sequence
-from functools import partial
+from contextlib import suppress
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -10,14 +13,19 @@ from controls.panel import panel, say_refusal
 from controls.services import training
 from controls.text import plain
 from explorer.errors import ExplorerError
-from explorer.families import family_of
+from explorer.families import describe, family_of, knobs
 from explorer.learning import results, runs
+from explorer.learning.recipe import Recipe
+from explorer.learning.results import Broke
 from explorer.learning.runs import Run, Status
 from explorer.plots import training as plots
+from explorer.plots.plain import PlainFigure
 from explorer.plots.training import Curve
 from explorer.wording import duration
 
 EVERY = 1.0  # seconds
+MOST_NAMED = 3  # knobs in a legend
+MOST_DRAWN = 32  # charts that are remembered, of all visitors
 BARE = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 WORDS = {
     "new": ("Not started", ":material/hourglass_empty:"),
@@ -65,13 +73,14 @@ def _head(run: Run, now: Status) -> None:
 
 def _said(now: Status) -> str:
     if now.state == "waiting":
-        runs_before = f"{now.place} before this one" if now.place else "next"
-        return f"{runs_before}; this machine trains a few at a time."
+        return f"{now.place} before this one" if now.place else "it is the next one"
     if now.state == "training" and now.step:
         return (
             f"step {now.step:,} of {now.steps:,} · {now.images_per_second:,.0f} images/s · "
             f"{duration(now.seconds_left)} left"
         )
+    if now.state == "stopped" and now.steps:
+        return f"at step {now.step:,} of {now.steps:,}. {now.message}"
     return now.message
 
 
@@ -85,13 +94,60 @@ def _resume(run: Run) -> None:
 def _curves(run: Run, others: Sequence[Run]) -> None:
     every = [run, *(other for other in others if other.name != run.name)]
     colours = plots.colours_of([family_of(one.job.config).colour for one in every])
-    tables = [runs.metrics(one.path) for one in every]
-    if all(table.empty for table in tables):
-        st.caption("The first loss comes in a few seconds.")
+    found = _drawn(
+        tuple(
+            _Line(one.path, one.title + _difference(one, run), colour, _written(one))
+            for one, colour in zip(every, colours, strict=True)
+        )
+    )
+    if found is None:
+        if training.status(run).state in ("preparing", "training"):
+            st.caption("The first loss comes in a few seconds.")
         return
-    lines = [
-        Curve(one.title, colour, table, one is run) for one, colour, table in zip(every, colours, tables, strict=True)
+    st.plotly_chart(found.figure, key="training.curves", config=BARE)
+    if found.broke and training.status(run).state != "diverged":  # which has said so above
+        step = found.broke.step
+        say_refusal(f"The loss is no number from step {step} on: a smaller learning rate, or a norm, would help.")
+
+
+def _difference(one: Run, run: Run) -> str:
+    """In which knobs of its recipe another run differs from the open one: " (learning rate 0.01)"."""
+    turned = [
+        f"{knob.in_sentence} {describe(getattr(one.job.recipe, knob.name))}"
+        for knob in knobs(Recipe)
+        if getattr(one.job.recipe, knob.name) != getattr(run.job.recipe, knob.name)
     ]
-    st.plotly_chart(plots.curves(lines), key="training.curves", config=BARE)
-    if broke := results.broke(tables[0]):
-        say_refusal(f"The loss is no number from step {broke[1]} on: a smaller learning rate, or a norm, would help.")
+    return f" ({', '.join(turned[:MOST_NAMED])})" if turned else ""
+
+
+class _Line(NamedTuple):
+    """A run in the chart, as far as the chart depends on it; `written` tells one state of its table from the next."""
+
+    path: Path
+    title: str
+    colour: str
+    written: tuple[int, int]
+
+
+class _Drawn(NamedTuple):
+    figure: PlainFigure
+    broke: Broke | None
+
+
+def _written(run: Run) -> tuple[int, int]:
+    with suppress(OSError):
+        found = (run.path / runs.METRICS).stat()
+        return found.st_mtime_ns, found.st_size
+    return 0, 0
+
+
+@lru_cache(maxsize=MOST_DRAWN)
+def _drawn(lines: tuple[_Line, ...]) -> _Drawn | None:
+    """The first one stands out. None where no table has a row yet. Remembered for the seconds without a new row."""
+    tables = [runs.metrics(line.path) for line in lines]
+    if all(table.empty for table in tables):
+        return None
+    curves = [
+        Curve(line.title, line.colour, table, line is lines[0]) for line, table in zip(lines, tables, strict=True)
+    ]
+    return _Drawn(PlainFigure(plots.curves(curves)), results.broke(tables[0]))

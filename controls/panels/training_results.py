@@ -13,7 +13,7 @@ from explorer.plots import mosaic
 from explorer.plots import training as plots
 
 MOST_MISTAKES = 12
-IN_A_ROW = 6
+EVERY = 5.0  # seconds between two looks at a run that is trained
 SHOWN = 128  # pixels on the page
 BARE = {"displayModeBar": False}
 PAGES = {"Attribution": "pages/attribution.py", "Feature maps": "pages/feature_maps.py"}
@@ -62,17 +62,16 @@ def _in_words(one: Confused, classes: tuple[str, ...]) -> str:
 def worst_mistakes(run: Run, mistakes: list[Mistake], classes: tuple[str, ...]) -> None:
     config = run.job.config
     shown = data.examples(run.job.data, config.input_size, config.channels, [one.number for one in mistakes])
-    for start in range(0, len(mistakes), IN_A_ROW):
-        row = list(zip(mistakes, shown, strict=True))[start : start + IN_A_ROW]
-        for column, (one, of) in zip(st.columns(IN_A_ROW), row, strict=False):
-            with column:
-                st.image(mosaic.data_url(mosaic.resize(of.picture.pixels[None], SHOWN)[0]), width="stretch")
-                said, true = plain(classes[one.predicted]), plain(classes[one.label])
-                st.caption(f"says **{said}** ({one.probability:.0%}), is **{true}**")
-                for title, page in PAGES.items():
-                    if st.button(title, key=f"mistake.{one.number}.{page}", width="stretch"):
-                        _open(run, one)
-                        st.switch_page(page)
+    row = st.container(horizontal=True, gap="medium")  # which goes on in the next line where there is little room
+    for one, of in zip(mistakes, shown, strict=True):
+        with row.container(width=SHOWN):
+            st.image(mosaic.data_url(mosaic.resize(of.picture.pixels[None], SHOWN)[0]), width="stretch")
+            said, true = plain(classes[one.predicted]), plain(classes[one.label])
+            st.caption(f"says **{said}** ({one.probability:.0%}), is **{true}**")
+            for title, page in PAGES.items():
+                if st.button(title, key=f"mistake.{one.number}.{page}", width="stretch"):
+                    _open(run, one)
+                    st.switch_page(page)
 
 
 def _open(run: Run, mistake: Mistake) -> None:
@@ -83,10 +82,19 @@ def _open(run: Run, mistake: Mistake) -> None:
 @panel
 def while_it_learned(run: Run) -> None:
     """The gradient of each kernel, and how far each was moved, step by step."""
+
+    @st.fragment(run_every=EVERY if training.status(run).active else None)
+    def shown() -> None:
+        _heat_maps(run)
+
+    shown()
+
+
+def _heat_maps(run: Run) -> None:
     norms, updates = runs.gradient_norms(run.path), runs.update_ratios(run.path)
     if norms.empty:
         return
-    st.subheader("Gradient flow while it learned")
+    st.subheader("Gradient flow while it learns")
     left, right = st.columns(2, gap="medium")
     with left:
         st.plotly_chart(plots.gradient_heat_map(norms), key="training.norms", config=BARE)

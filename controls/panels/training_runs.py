@@ -15,6 +15,7 @@ from explorer.learning.runs import Run
 
 MOST_BESIDE = 6  # runs in one chart beside the open one
 ROW, MOST_HEIGHT = 35, 320  # pixels
+EVERY = 3.0  # seconds
 
 
 def choose_run(known: Mapping[str, Run]) -> Run | None:
@@ -33,15 +34,33 @@ def choose_run(known: Mapping[str, Run]) -> Run | None:
     return known[name]
 
 
-def runs_table(found: Sequence[Summary], opened: Run) -> list[Run]:
-    """All runs with what became of them; those that are ticked, to be drawn beside the open one."""
+def runs_table(known: Mapping[str, Run], opened: Run) -> list[Run]:
+    """All runs with what became of them, drawn anew while one is trained; those that are ticked, to be drawn beside
+    the open one.
+    """
+    going_on = any(training.status(run).active for run in known.values())
+
+    @st.fragment(run_every=EVERY if going_on else None)
+    def shown() -> None:
+        ticked = _table(training.summaries(list(known.values())))
+        if ticked != session.visitor().ticked:
+            session.visitor().ticked = ticked
+            st.rerun()  # the chart is outside of this fragment
+
+    shown()
+    beside = [known[name] for name in session.visitor().ticked if name in known and name != opened.name]
+    return beside[:MOST_BESIDE]
+
+
+def _table(found: Sequence[Summary]) -> tuple[str, ...]:
+    """The names of the runs that are ticked."""
     event: Any = st.dataframe(
         {
             "run": [one.run.title for one in found],
             "state": [one.state for one in found],
             "accuracy": [one.accuracy for one in found],
             "network": [one.network for one in found],
-            "data": [one.run.job.data for one in found],
+            "data": [one.data for one in found],
             "params": [one.params for one in found],
             "epochs": [one.run.job.recipe.epochs for one in found],
             "rate": [one.run.job.recipe.learning_rate for one in found],
@@ -51,23 +70,22 @@ def runs_table(found: Sequence[Summary], opened: Run) -> list[Run]:
         hide_index=True,
         height=min(MOST_HEIGHT, 38 + ROW * max(1, len(found))),
         column_config={
-            "run": st.column_config.TextColumn("Run", width=210, pinned=True),
-            "state": st.column_config.TextColumn("State", width=85),
-            "accuracy": st.column_config.NumberColumn("Test", format="%.1f %%", width=70, help="The last accuracy."),
-            "network": st.column_config.TextColumn("Network", width=170),
-            "data": st.column_config.TextColumn("Data", width=80),
-            "params": st.column_config.NumberColumn("Params", format="localized", width=85),
-            "epochs": st.column_config.NumberColumn("Epochs", width=65),
-            "rate": st.column_config.NumberColumn("Rate", format="%g", width=60, help="Learning rate at its highest."),
-            "seed": st.column_config.NumberColumn("Seed", width=55),
-            "minutes": st.column_config.NumberColumn("Minutes", format="%.1f", width=75),
+            "run": st.column_config.TextColumn("Run", width=185, pinned=True),
+            "state": st.column_config.TextColumn("State", width=75),
+            "accuracy": st.column_config.NumberColumn("Test", format="%.1f %%", width=62, help="The last accuracy."),
+            "network": st.column_config.TextColumn("Network", width=135),
+            "data": st.column_config.TextColumn("Data", width=68),
+            "params": st.column_config.NumberColumn("Params", format="localized", width=75),
+            "epochs": st.column_config.NumberColumn("Epochs", width=60),
+            "rate": st.column_config.NumberColumn("Rate", format="%g", width=50, help="Learning rate at its highest."),
+            "seed": st.column_config.NumberColumn("Seed", width=46),
+            "minutes": st.column_config.NumberColumn("Min.", format="%.1f", width=50, help="Minutes of training."),
         },
         on_select="rerun",
         selection_mode="multi-row",
         key="training.table",
     )
-    ticked = [found[i].run for i in event.selection.rows if i < len(found)]
-    return [run for run in ticked if run.name != opened.name][:MOST_BESIDE]
+    return tuple(found[i].run.name for i in event.selection.rows if i < len(found))
 
 
 def manage(run: Run) -> None:
@@ -86,13 +104,16 @@ def manage(run: Run) -> None:
             st.text_input(
                 "Name", run.job.title, max_chars=80, key=f"training.{run.name}.title", on_change=_rename, args=(run,)
             )
-        box.button("Delete", icon=":material/delete:", on_click=_delete, args=(run,))
+        active = training.status(run).active
+        about = "Stop it first." if active else "It can be brought back."
+        box.button("Delete", icon=":material/delete:", on_click=_delete, args=(run,), disabled=active, help=about)
 
 
 def offer_undo() -> None:
-    if name := session.visitor().deleted:
+    name, title = session.visitor().deleted
+    if name:
         box = st.container(horizontal=True, vertical_alignment="center")
-        box.markdown(f"{plain(name)} is deleted.", width="content")
+        box.markdown(f"{plain(title)} is deleted.", width="content")
         box.button("Undo", icon=":material/undo:", on_click=training.undo_delete)
 
 

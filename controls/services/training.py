@@ -5,14 +5,16 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 import streamlit as st
 
 from controls import session
-from explorer.families import TITLES, depth_label, family_of, known_as, plan
-from explorer.learning import checkpoint, runs, starting, trained
+from explorer.families import TITLES, Config, family_of, known_as, plan
+from explorer.learning import checkpoint, datasets, runs, starting, trained
+from explorer.learning.datasets import DataError
 from explorer.learning.job import Job
 from explorer.learning.runs import Run, RunError, Status
 from explorer.learning.settings import Allowed, allowed, made, runs_folder
@@ -61,9 +63,10 @@ def start(job: Job) -> Run:
         raise RunError(sentence)
     config = job.config
     known = known_as(config)
-    title = f"{TITLES[known] if known else f'{family_of(config).title} {depth_label(config)}'} on {job.data}"
-    before = sum(run.title.startswith(title) for run in visible())
-    job = replace(job, title=f"{title}, {before + 1}" if before else title)
+    title = f"{_title_of(config)} on {data_title(job.data)}"
+    taken = {run.title for run in visible()}
+    numbered = (f"{title}, {number}" for number in count(2))
+    job = replace(job, title=title if title not in taken else next(one for one in numbered if one not in taken))
     name = runs.new_name(f"{known or config.family} {job.data}")
     try:
         folder = made(runs_folder())
@@ -91,12 +94,12 @@ def stop(run: Run) -> None:
 def delete(run: Run) -> None:
     """Put it away; Raises RunError for one that is still trained."""
     runs.delete(run.path)
-    session.visitor().deleted = run.name
+    session.visitor().deleted = run.name, run.title
 
 
 def undo_delete() -> None:
     known = session.visitor()
-    name, known.deleted = known.deleted, ""
+    (name, _), known.deleted = known.deleted, ("", "")
     if name:
         with suppress(OSError, RunError):  # somebody else has brought it back, or its day is over
             runs.restore(name)
@@ -130,12 +133,12 @@ def weights() -> dict[str, Weights]:
     for run in visible():
         if trained.fits(run, config):
             with suppress(RunError):
-                found[run.name] = _weights_at(run, _changed(run.path / runs.CHECKPOINT))
+                found[run.name] = _weights_at(run, _state(run.path / runs.CHECKPOINT))
     return found
 
 
 @lru_cache(maxsize=1024)
-def _weights_at(run: Run, _changed: int) -> Weights:
+def _weights_at(run: Run, _state: tuple[int, int]) -> Weights:
     return checkpoint.weights_of(run)
 
 
@@ -158,19 +161,19 @@ def _read_all(paths: Iterable[Path]) -> tuple[Run, ...]:
     found = []
     for path in paths:
         with suppress(RunError):
-            found.append(_read_at(path, _changed(path / runs.CONFIG)))
+            found.append(_read_at(path, _state(path / runs.CONFIG)))
     return tuple(found)
 
 
 def _read(name: str) -> Run | None:
     with suppress(RunError, OSError):
         path = runs.named(name)
-        return _read_at(path, _changed(path / runs.CONFIG))
+        return _read_at(path, _state(path / runs.CONFIG))
     return None
 
 
 @lru_cache(maxsize=4096)
-def _read_at(path: Path, _changed: int) -> Run:
+def _read_at(path: Path, _state: tuple[int, int]) -> Run:
     return runs.read(path)
 
 
@@ -179,10 +182,26 @@ class Summary(NamedTuple):
 
     run: Run
     network: str
+    data: str
     params: int
     state: str
     accuracy: float | None
     minutes: float
+
+
+def data_title(name: str) -> str:
+    """Of a data set, also of one that is gone by now."""
+    with suppress(DataError):
+        return datasets.find(name).title
+    return "gone"
+
+
+def _title_of(config: Config) -> str:
+    known = known_as(config)
+    if known:
+        return TITLES[known]
+    family = family_of(config)
+    return f"{family.title}-{family.depth(config)} (changed)"
 
 
 def summaries(found: Sequence[Run]) -> list[Summary]:
@@ -191,14 +210,14 @@ def summaries(found: Sequence[Run]) -> list[Summary]:
 
 def _summary(run: Run) -> Summary:
     now, config = status(run), run.job.config
-    known = known_as(config)
-    title = TITLES[known] if known else family_of(config).title
-    tested = _last_test(run.path, _changed(run.path / runs.METRICS))
-    return Summary(run, title, plan(config).params, now.state, tested, now.seconds / 60)
+    tested = _last_test(run.path, _state(run.path / runs.METRICS))
+    return Summary(
+        run, _title_of(config), data_title(run.job.data), plan(config).params, now.state, tested, now.seconds / 60
+    )
 
 
 @lru_cache(maxsize=1024)
-def _last_test(path: Path, _changed: int) -> float | None:
+def _last_test(path: Path, _state: tuple[int, int]) -> float | None:
     table = runs.metrics(path)
     if not len(table):
         return None
@@ -206,10 +225,12 @@ def _last_test(path: Path, _changed: int) -> float | None:
     return 100 * float(tested.iloc[-1]) if len(tested) else None
 
 
-def _changed(path: Path) -> int:
+def _state(path: Path) -> tuple[int, int]:
+    """By which one state of a file is told from the next: a file that is written anew is another one."""
     with suppress(OSError):
-        return path.stat().st_mtime_ns
-    return 0
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns
+    return 0, 0
 
 
 def has_weights(run: Run) -> bool:

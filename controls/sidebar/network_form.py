@@ -26,13 +26,18 @@ TALLEST = 4  # times the present cost: as high as a curve goes, the same for all
 
 
 def network_form() -> None:
-    """Every control shows the session's network and changes it; nothing else holds its state."""
+    """Every control shows the session's network and changes it; nothing else holds its state.
+
+    Each is also given what it shows as its default: a browser that draws it late, once a closed sidebar is opened,
+    would show the first of its options, and send that.
+    """
     family = family_of(session.config())
     *some, last = (f"{one.joins} ({one.title})" for one in FAMILIES.values())
     session.show("family", family.name)
     st.pills(
         "Family",
         list(FAMILIES),
+        default=family.name,
         format_func=lambda name: FAMILIES[name].title,
         key="family",
         required=True,
@@ -43,6 +48,7 @@ def network_form() -> None:
     st.selectbox(
         "Start from",
         list(family.presets),
+        list(family.presets).index(session.choice().origin),
         format_func=TITLES.__getitem__,
         key="preset",
         on_change=lambda: session.choose(session.entered("preset")),
@@ -76,6 +82,8 @@ def network_form() -> None:
 
 
 def _choose_family() -> None:
+    if session.entered("family") not in FAMILIES:  # a browser that draws the sidebar late may send nothing
+        return
     session.choose(next(iter(FAMILIES[session.entered("family")].presets)))
 
 
@@ -108,9 +116,11 @@ def _depth() -> None:
     depths = dict(family_of(config).depths(config))
     label = depth_label(config)
     session.show("depth", label)
+    options = [*depths, *([label] if chosen_depth(config) is None else [])]
     st.selectbox(
         "Depth",
-        [*depths, *([label] if chosen_depth(config) is None else [])],
+        options,
+        options.index(label),
         key="depth",
         on_change=lambda: session.change(**depths.get(session.entered("depth"), {})),
         help="Weighted layers as the family's papers count them; choosing one sets the blocks.",
@@ -132,13 +142,13 @@ def _draw(knob: Knob, config: Config) -> None:
     shared: dict[str, Any] = {"key": key, "on_change": changed, "help": _sentence(knob.help)}
     label = f"{knob.title} ({knob.unit})" if knob.unit else knob.title
     if knob.kind == "switch":
-        st.toggle(label, **shared)
+        st.toggle(label, value, **shared)
     elif knob.kind == "choice" and len(knob.choices) <= 4:
-        st.segmented_control(label, knob.choices, required=True, width="stretch", **shared)
+        st.segmented_control(label, knob.choices, default=value, required=True, width="stretch", **shared)
     elif knob.kind == "choice":
-        st.selectbox(label, knob.choices, **shared)
+        st.selectbox(label, knob.choices, knob.choices.index(value), **shared)
     elif knob.kind == "whole" and knob.usual > 1000:
-        st.number_input(label, int(knob.least), int(knob.most), **shared)
+        st.number_input(label, int(knob.least), int(knob.most), value, **shared)
     else:
         _slider(label, knob, value, shared)
 
@@ -158,6 +168,7 @@ def _draw_list(knob: Knob, values: tuple[int, ...], key: str, counted: bool) -> 
         st.segmented_control(
             "Stages",
             range(knob.length[0], knob.length[1] + 1),
+            default=len(values),
             key=f"{key}.count",
             required=True,
             on_change=resized,
@@ -181,7 +192,7 @@ def _slider(label: str, knob: Knob, value: float, shared: dict[str, Any], entry:
     on_grid = (value - knob.least) % knob.step == 0 or knob.kind == "real"
     curve = _curves(session.config(), session.entered("curves")).get((knob.name, entry))
     with st.container(gap=None, key=f"knob.{shared['key']}"):
-        st.slider(label, number(low), number(high), step=number(knob.step if on_grid else 1), **shared)
+        st.slider(label, number(low), number(high), number(value), step=number(knob.step if on_grid else 1), **shared)
         if curve:
             st.html(sparkline(curve, low, high, family_of(session.config()).colour, TALLEST * max(1, curve.cost)))
 

@@ -33,10 +33,12 @@ def weights_form() -> None:
         source = _option(chosen)
     if session.entered("weights.source") not in OF_FILES:  # there a file may still be awaited
         session.show("weights.source", source)
+    shown = session.entered("weights.source")
     titles = {"fresh": "Fresh (untrained)", **OF_FILES} | {name: _title(one) for name, one in offered.items()}
     picked = st.selectbox(
         "Weights",
         options,
+        options.index(shown if shown in OF_FILES else source),
         format_func=titles.__getitem__,
         key="weights.source",
         on_change=lambda: _pick(offered),
@@ -49,16 +51,13 @@ def weights_form() -> None:
             "Seed",
             0,
             session.MOST_SEED,
+            seed,
             key="weights.seed",
             on_change=lambda: session.use_fresh(session.entered("weights.seed")),
             help="The same seed gives the same weights, on every machine.",
         )
         if can_be_calibrated(session.current_plan(), PHOTOGRAPHS):
             _norms(seed)
-    elif chosen.source == "project":
-        _about(chosen)
-    elif chosen.source == "run":
-        st.caption(f":material/model_training: {plain(training.said_of(chosen))}")
     elif picked in OF_FILES:
         _take_upload() if picked == "uploaded" else _take_from_folder()
         used = session.chosen_weights()
@@ -67,6 +66,10 @@ def weights_form() -> None:
             card_form(used)
             for sentence in unsaid.sentences(session.current_plan()):
                 st.caption(sentence)
+    elif chosen.source == "project":
+        _about(chosen)
+    elif chosen.source == "run":
+        st.caption(f":material/model_training: {plain(training.said_of(chosen))}")
 
 
 def _option(used: Weights) -> str:
@@ -86,6 +89,7 @@ def _norms(seed: int) -> None:
     session.show("weights.calibrated", not session.visitor().raw_norms)
     st.toggle(
         "Calibrated norms",
+        not session.visitor().raw_norms,
         key="weights.calibrated",
         on_change=lambda: session.use_fresh(seed, session.entered("weights.calibrated")),
         help="Batch norms of an untrained network have never seen an image: left so, activations grow with depth and "

@@ -44,8 +44,7 @@ def write(run: Run, training: Training, card: Card) -> None:
     if not all(bool(value.isfinite().all()) for value in tensors.values()):
         rate = recipes.rate(training.recipe, training.done - 1, training.steps)
         raise Diverged(
-            f"It diverged: at step {training.done} of {training.steps}, with learning rate {rate:.3g}, a weight became "
-            "no number."
+            f"At step {training.done} of {training.steps}, with learning rate {rate:.3g}, a weight became no number."
         )
     metadata = {
         "format": "pt",

@@ -121,17 +121,15 @@ def named(name: str) -> Path:
     return path
 
 
-def listed() -> dict[Path, int]:
-    """The directories of the runs in the folder, the newest first, and when each was last described, in nanoseconds;
-    none of their files is opened.
-    """
-    found = {}
+def listed() -> tuple[Path, ...]:
+    """The directories of the runs in the folder, the newest first; none of their files is opened."""
+    found: dict[Path, int] = {}
     with suppress(OSError), os.scandir(runs_folder()) as entries:
         for entry in entries:
             if NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 with suppress(OSError):
                     found[Path(entry.path)] = os.stat(os.path.join(entry.path, CONFIG)).st_mtime_ns
-    return dict(sorted(found.items(), key=lambda one: one[1], reverse=True))
+    return tuple(sorted(found, key=found.__getitem__, reverse=True))
 
 
 def all_names() -> tuple[str, ...]:
@@ -174,7 +172,9 @@ def read(path: Path) -> Run:
 def rename(run: Run, title: str) -> Run:
     """Give it a name of one's own; an empty one takes that away."""
     job = replace(run.job, title=clean(title.strip(), jobs.LONGEST_TITLE) if title.strip() else "")
+    begun = (run.path / CONFIG).stat()
     write_whole(run.path / CONFIG, job.to_json().encode())
+    os.utime(run.path / CONFIG, ns=(begun.st_atime_ns, begun.st_mtime_ns))  # by which runs are in order
     return Run(run.path, job)
 
 

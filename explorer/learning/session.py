@@ -111,7 +111,7 @@ class Session:
     def _watch_the_clock(self, seconds: float) -> None:
         most = self.job.most_seconds
         if most and seconds > most:
-            raise Stopped(f"Stopped after {most / 60:.3g} minutes of training, which is the limit here.")
+            raise Stopped(f"{most / 60:.3g} minutes of training are the limit here.")
 
     def _finish(self, training: Training, test: Images) -> tuple[State, str]:
         """What the network says of each test image: in 32 bits, as pages run it."""
@@ -158,8 +158,7 @@ class _Learning:
         if broke:
             rate = recipes.rate(training.recipe, broke - 1, training.steps)
             raise Diverged(
-                f"It diverged: at step {broke} of {training.steps}, with learning rate {rate:.3g}, the loss is no "
-                "number any longer."
+                f"At step {broke} of {training.steps}, with learning rate {rate:.3g}, the loss is no number any longer."
             )
 
     def _broke(self) -> int:

@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,29 +14,26 @@ from explorer.learning.runs import LOG
 
 PACKAGES = Path(__file__).parents[2]  # where `explorer` is imported from
 
-_started: list[subprocess.Popen[bytes]] = []
-
 
 def start(path: Path) -> None:
     """Train the run there, as soon as the machine has a place for it. Raises RunError where it cannot be started."""
-    _forget_ended()
     try:
         runs.take_back_stop(path)
         _announce(path)
         with (path / LOG).open("ab") as log:
-            _started.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "explorer", "train", str(path), "--in-line"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=path,
-                    env=environment(),
-                    start_new_session=True,  # a Ctrl-C in the server's terminal is not meant for it
-                )
+            process = subprocess.Popen(
+                [sys.executable, "-m", "explorer", "train", str(path), "--in-line"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=path,
+                env=environment(),
+                start_new_session=True,  # a Ctrl-C in the server's terminal is not meant for it
             )
     except OSError as error:
         raise runs.RunError(f"No worker could be started ({error.strerror or error}).") from None
+    # somebody must take note of its end, or the system keeps its entry for as long as this process lives
+    threading.Thread(target=process.wait, daemon=True).start()
 
 
 def _announce(path: Path) -> None:
@@ -50,8 +48,3 @@ def environment() -> dict[str, str]:
     """In which `python -m explorer` is this program, whatever folder it is started in."""
     known = os.environ.get("PYTHONPATH", "")
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGES), *([known] if known else [])])}
-
-
-def _forget_ended() -> None:
-    """Take note of those that have ended, or the system would keep their entries for as long as this process lives."""
-    _started[:] = [process for process in _started if process.poll() is None]

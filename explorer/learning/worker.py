@@ -99,7 +99,7 @@ def _train(run: Run, pulse: Pulse, in_line: bool, asked: threading.Event, say: S
 
     def stop() -> None:
         if asked.is_set() or (run.path / STOP).exists():
-            raise Stopped("Stopped.")
+            raise Stopped
 
     def waiting(place: int) -> None:
         stop()
@@ -108,7 +108,7 @@ def _train(run: Run, pulse: Pulse, in_line: bool, asked: threading.Event, say: S
 
     try:
         with line.turn(run.name, waiting) if in_line else nullcontext():
-            pulse.say(state="preparing", message="Starting")
+            pulse.say(state="preparing", message="")
             return _session(run, pulse, stop).run()
     except Stopped as reason:
         return "stopped", str(reason)

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 import safetensors.torch
 import torch
-import torchvision.models
 
 from explorer.errors import ExplorerError
 from explorer.families import FAMILIES, Config, torchvision_model
@@ -121,6 +120,8 @@ def uploaded(data: bytes, name: str) -> Weights:
 
 def torchvision_weights(model_name: str) -> tuple[Weights, ...]:
     """All ImageNet weights that torchvision has for its model of this name, best first; () if none."""
+    import torchvision.models  # here and below: a worker does without
+
     try:
         entries = torchvision.models.get_model_weights(model_name)
     except ValueError:
@@ -172,6 +173,8 @@ def _usable(entry: Any) -> bool:
 
 def _entry(weights: Weights) -> Any:
     """The member of torchvision's enum."""
+    import torchvision.models
+
     with suppress(ValueError, KeyError):  # an identity from a link, or of another torchvision
         entry = torchvision.models.get_weight(weights.identity)
         if weights.source == "torchvision" and _usable(entry):

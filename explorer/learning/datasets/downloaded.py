@@ -12,7 +12,6 @@ from tarfile import TarError
 from typing import Any
 
 import numpy as np
-from torchvision import datasets
 
 from explorer.learning.datasets.dataset import DataError, Dataset, Progress, Source, Split
 from explorer.learning.datasets.filling import filled
@@ -26,6 +25,20 @@ UNFINISHED = (OSError, EOFError, KeyError, TarError, zlib.error)  # no space, or
 SILENCE = 20  # seconds after which a server is given up
 
 DIGITS = tuple("0123456789")
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+MNIST = tuple(f"{digit} - {word}" for digit, word in zip(DIGITS, WORDS, strict=True))  # as torchvision has them
+FASHION_MNIST = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 CIFAR_10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR_100 = (
     "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle "
@@ -40,11 +53,17 @@ CIFAR_100 = (
 
 @dataclass(frozen=True)
 class Published:
-    """A data set that torchvision's class `kind` has; `size` is in bytes, of all its downloads."""
+    """A data set that torchvision's class of this name has; `size` is in bytes, of all its downloads."""
 
-    kind: Any
+    class_name: str
     format: Format
     size: int
+
+    @property
+    def kind(self) -> Any:
+        from torchvision import datasets  # which a worker that learns other data does without
+
+        return getattr(datasets, self.class_name)
 
     def load(self, source: Source, images: int, progress: Progress | None) -> Dataset:
         folder = data_folder() / source.name
@@ -117,37 +136,38 @@ def _source(published: Published, side: int, channels: int, images: tuple[int, i
         return published.load(source, images, progress)
 
     shape: dict[str, Any] = {"sizes": (side, side), "usual_size": side, "channels": (channels,)}
+    facts["origin"] += f"; {published.size // 10**6} MB, downloaded at the first use"
     source = Source(**shape, images=images, most_images=images[0], load=load, **facts)
     return source
 
 
 SOURCES = (
     _source(
-        Published(datasets.MNIST, IDX, 11_594_722),
+        Published("MNIST", IDX, 11_594_722),
         28,
         1,
         (60_000, 10_000),
         name="mnist",
         title="MNIST",
-        classes=tuple(datasets.MNIST.classes),
+        classes=MNIST,
         mirrors=False,
         licence="CC BY-SA 3.0",
         origin="Y. LeCun and C. Cortes, http://yann.lecun.com/exdb/mnist",
     ),
     _source(
-        Published(datasets.FashionMNIST, IDX, 30_878_645),
+        Published("FashionMNIST", IDX, 30_878_645),
         28,
         1,
         (60_000, 10_000),
         name="fashion-mnist",
         title="Fashion-MNIST",
-        classes=tuple(datasets.FashionMNIST.classes),
+        classes=FASHION_MNIST,
         mirrors=True,
         licence="MIT",
         origin="Zalando Research, https://github.com/zalandoresearch/fashion-mnist",
     ),
     _source(
-        Published(datasets.CIFAR10, CIFAR, 170_498_071),
+        Published("CIFAR10", CIFAR, 170_498_071),
         32,
         3,
         (50_000, 10_000),
@@ -159,7 +179,7 @@ SOURCES = (
         origin="A. Krizhevsky, V. Nair and G. Hinton, https://www.cs.toronto.edu/~kriz/cifar.html",
     ),
     _source(
-        Published(datasets.CIFAR100, CIFAR, 169_001_437),
+        Published("CIFAR100", CIFAR, 169_001_437),
         32,
         3,
         (50_000, 10_000),
@@ -171,7 +191,7 @@ SOURCES = (
         origin="A. Krizhevsky, V. Nair and G. Hinton, https://www.cs.toronto.edu/~kriz/cifar.html",
     ),
     _source(
-        Published(datasets.SVHN, MAT, 246_316_178),
+        Published("SVHN", MAT, 246_316_178),
         32,
         3,
         (73_257, 26_032),

@@ -253,8 +253,9 @@ def _source(name: str, folder: Path) -> Source:
         most_images=about.training,
         mirrors=False,  # which nobody has said
         licence="that of the pictures",
-        origin="imported on this machine",
+        origin="pictures that were imported here",
         load=load,
+        some=lambda size, channels, numbers: load(size, channels, 0, None).examples(numbers),
     )
     return source
 

@@ -125,7 +125,8 @@ def arranged(files: list[File]) -> Layout:
     given = halves in ({"train", "test"}, {"train", "val"}, {"train", "val", "test"})
     for path, file in zip(paths, files, strict=True):
         if len(path) < 2 + given:
-            raise Refused(f"{quoted(file.name)} lies beside the folders of the classes: put it into one of them")
+            beside = f"{quoted(file.name)} lies beside the folders of the classes"
+            raise Refused(f"{beside}: take it out, or put it into one of them")
         if len(path) > 2 + given:
             raise Refused(f"{quoted(file.name)} lies too deep: give each class one folder, without others in it")
     wanted = halves - {"val"} if "test" in halves else halves
@@ -147,8 +148,9 @@ def _classes(folders: list[str]) -> list[str]:
     names = sorted(counts)
     least, most = CLASSES
     if not least <= len(names) <= most:
-        many = "1 class" if len(names) == 1 else f"{len(names):,} classes"
-        raise Refused(f"there are pictures of {many}: give {least} to {most:,} of them a folder each")
+        many = {0: "there are no pictures", 1: "there are pictures of one class only"}
+        found = many.get(len(names), f"there are pictures of {len(names):,} classes")
+        raise Refused(f"{found}: put those of {least} to {most:,} classes into a folder for each class")
     for name in names:
         if counts[name] < LEAST_OF_A_CLASS:
             raise Refused(f"{quoted(name)} has one picture only: give each class {LEAST_OF_A_CLASS} or more")
