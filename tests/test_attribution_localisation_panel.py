@@ -37,9 +37,9 @@ def attribution(values):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ([[3, 0], [1, 0]], "75% of the evidence lies on the object (chance 25%); its strongest pixel does too."),
-        ([[1, 0], [3, 0]], "25% of the evidence lies on the object (chance 25%); its strongest pixel does not."),
-        ([[1, 1], [0, 0]], "50% of the evidence lies on the object (chance 25%); of its equally strong pixels 50% do."),
+        ([[3, 0], [1, 0]], "75% of the evidence lies on the object (chance 25%); its strongest pixel lies on it."),
+        ([[1, 0], [3, 0]], "25% of the evidence lies on the object (chance 25%); its strongest pixel lies off it."),
+        ([[1, 1], [0, 0]], "50% of the evidence lies on the object (chance 25%); of its equally strong pixels 50% lie on it."),
         ([[0, -1], [0, 0]], "No evidence for the target, so none lies on the object."),
     ],
 )
@@ -58,7 +58,7 @@ def test_a_ranking_in_words():
     found = Ranking({"saliency": located(0.5), "grad_cam": located(0.7), "gradient": located(0.2)} | references)
     assert in_words(found) == (
         "**Grad-CAM** puts 70% of its evidence on the object, the most of these. It is above **Saliency** and "
-        "**Gradient** by more than chance. The strongest pixel lies on the object most often for **Grad-CAM**, 70%. An "
+        "**Gradient** by more than luck. The strongest pixel lies on the object most often for **Grad-CAM**, 70%. An "
         "edge detector, which knows no network, reaches 40%: it cannot be said that **Gradient** does better."
     )
     rather = Located(located(0.69).energy[::-1] + np.tile([0.2, -0.2], 32), located(0.8).pointing, 0.1)
@@ -66,11 +66,11 @@ def test_a_ranking_in_words():
     assert in_words(found) == (
         "**Grad-CAM** puts 70% of its evidence on the object, the most of these. It cannot be told apart from "
         "**Saliency**. The strongest pixel lies on the object most often for **Saliency**, 80%. An edge detector, "
-        "which knows no network, reaches 40%: less than each of them by more than chance."
+        "which knows no network, reaches 40%: less than each of them by more than luck."
     )
     assert in_words(Ranking({"saliency": located(0.5)} | references)) == (
         "**Saliency** puts 50% of its evidence on the object. An edge detector, which knows no network, reaches 40%: "
-        "less than it by more than chance."
+        "less than it by more than luck."
     )
     assert (
         in_words(Ranking({"saliency": located(np.nan)} | references)) == "No map has any evidence for the true class."

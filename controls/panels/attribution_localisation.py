@@ -49,8 +49,8 @@ def of_one(found: Attribution, mask: NDArray[np.bool_]) -> str:
         return "No evidence for the target, so none lies on the object."
     said = f"{energy:.0%} of the evidence lies on the object (chance {mask.mean():.0%}); "
     if points in (0, 1):
-        return said + f"its strongest pixel does {'too' if points else 'not'}."
-    return said + f"of its equally strong pixels {points:.0%} do."
+        return said + f"its strongest pixel lies {'on' if points else 'off'} it."
+    return said + f"of its equally strong pixels {points:.0%} lie on it."
 
 
 # ---- over many images ----
@@ -100,7 +100,7 @@ def in_words(found: Ranking) -> str:
     most = ", the most of these" if others else ""
     said = [f"{_listed([best])} puts {share[best]} of its evidence on the object{most}."]
     if apart:
-        said.append(f"It is above {_listed(apart)} by more than chance.")
+        said.append(f"It is above {_listed(apart)} by more than luck.")
     if alike:
         said.append(f"It cannot be told apart from {_listed(alike)}.")
     if others:
@@ -111,7 +111,7 @@ def in_words(found: Ranking) -> str:
     if weak:
         said.append(f"{edge}: it cannot be said that {_listed(weak)} {'do' if len(weak) > 1 else 'does'} better.")
     else:
-        said.append(f"{edge}: less than {'each of them' if others else 'it'} by more than chance.")
+        said.append(f"{edge}: less than {'each of them' if others else 'it'} by more than luck.")
     return " ".join(said)
 
 

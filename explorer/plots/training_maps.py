@@ -36,7 +36,7 @@ ABSENT: list[list[float | str]] = [
 MUTED: list[list[float | str]] = [[0, "#f7f7f7"], [1, "#9a9a9a"]]  # of what is right: there is nothing to be seen to
 MOST_WITH_NUMBERS = 12  # classes
 LEAST_REACH = 0.1  # of the scale of errors, so that a few of them do not look like many
-UPRIGHT = 8  # classes, up to which their names fit side by side
+UPRIGHT = 60  # letters that fit side by side
 
 
 def gradient_heat_map(
@@ -163,11 +163,12 @@ def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str]) -> Figure:
         for trace, there in ((right, own), (wrong, ~own)):
             text = [[_percent(share) for share in row] for row in np.where(there, shares, 0)]
             trace |= {"text": text, "texttemplate": "%{text}"}
-    across = _names(labels, NARROWEST // TILTED if classes > UPRIGHT else classes)
+    tilted = classes * max(map(len, labels), default=0) > UPRIGHT
+    across = _names(labels, NARROWEST // TILTED if tilted else classes)
     layout = {
         "height": height,
         "margin": {"l": 4, "r": 0, "t": 10, "b": 40},
-        "xaxis": {**across, "title": {"text": "says"}, "tickangle": -60 if classes > UPRIGHT else 0},
+        "xaxis": {**across, "title": {"text": "says"}, "tickangle": -60 if tilted else 0},
         "yaxis": {**_names(labels, shown), "title": {"text": "true"}, "autorange": "reversed"},
     }
     return {"data": [right, wrong], "layout": layout}
