@@ -269,8 +269,8 @@ NO_SETS: dict[str, tuple[Callable[[], Files], str]] = {
     "a text": (lambda: pets() | {"cats/7.png": b"meow"}, '"cats/7.png" is not a picture that can be read here'),
     "cut short": (lambda: pets() | {"dogs/7.png": picture(1, (99, 99))[:60]}, '"dogs/7.png" is damaged or cut short'),
     "empty file": (lambda: pets() | {"dogs/7.png": b""}, '"dogs/7.png" is empty'),
-    "no class": (dict, "there are pictures of 0 classes"),
-    "one class": (lambda: {f"cats/{i}.png": picture(i) for i in range(3)}, "there are pictures of 1 class:"),
+    "no class": (dict, "there are no pictures"),
+    "one class": (lambda: {f"cats/{i}.png": picture(i) for i in range(3)}, "there are pictures of one class only:"),
     "one picture": (lambda: pets() | {"ants/1.png": picture(1)}, '"ants" has one picture only'),
     "too deep": (lambda: pets() | {"cats/old/1.png": picture(1)}, '"cats/old/1.png" lies too deep'),
     "no training": (

@@ -16,6 +16,13 @@ from explorer.learning.settings import made, most_workers, runs_folder
 
 FOLDER = ".line"
 LOOKS_EACH = 0.3  # seconds
+NICE = 10
+
+
+def give_way() -> None:
+    """Let visitors' pages have the processor first, for the rest of this process."""
+    if hasattr(os, "nice"):
+        os.nice(NICE)
 
 
 @contextmanager

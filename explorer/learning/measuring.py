@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from explorer.families import plan
-from explorer.learning import datasets, session
+from explorer.learning import datasets, line, session
 from explorer.learning.datasets import Dataset, Split
 from explorer.learning.job import Job, of_json
 from explorer.learning.training import Training
@@ -40,6 +40,7 @@ def images_per_second(job: Job) -> float:
 
 def main() -> None:
     job = of_json(sys.stdin.read())
+    line.give_way()
     session.settle(job.device, job.threads)
     with torch.random.fork_rng(devices=[]):
         print(images_per_second(job))

@@ -1,7 +1,6 @@
 """One worker's work on a run, from its data to its last prediction; the steps themselves are those of `Training`."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -32,7 +31,6 @@ MOST_RECORDED = 100  # steps whose gradients' norms are kept, about
 LEAST_APART = 8  # steps between two of those: looking at one costs up to a tenth of a small network's step
 MOST_EVALUATIONS = 30  # of the test images while it learns, about
 SPEED_OVER = 20  # steps, over which the speed is told
-NICE = 10  # visitors' pages go first
 LOOKS = 10  # steps between two looks at the loss where each makes the host wait for the device
 
 Say = Callable[..., None]
@@ -219,10 +217,8 @@ def _keeping_on_stop(learning: _Learning, keep: Callable[[], None]) -> Iterator[
 
 
 def settle(device: str, threads: int) -> None:
-    """As many threads as the run is to have, and last in the queue for the processor. Raises RunError."""
+    """As many threads as the run is to have. Raises RunError for a device that is not there."""
     known = [one.name for one in devices()]
     if device not in known:
         raise RunError(f"There is no device {clean(device)!r} on this machine; there are {', '.join(known)}.")
     torch.set_num_threads(threads)
-    if hasattr(os, "nice") and os.nice(0) == 0:
-        os.nice(NICE)

@@ -36,7 +36,10 @@ def run(words: Sequence[str]) -> None:
     parser.add_argument("--tensorboard", action="store_true", help="write events for TensorBoard too")
     parser.add_argument("--in-line", action="store_true", help="wait until one of the machine's places is free")
     arguments = parser.parse_args(list(words))
-    from explorer.learning import runs, worker
+    from explorer.learning import line, runs, worker
+
+    if arguments.in_line:
+        line.give_way()
 
     path = Path(arguments.directory).expanduser().absolute()
     changes = _changes(arguments.set)
