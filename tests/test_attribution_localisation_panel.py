@@ -39,7 +39,10 @@ def attribution(values):
     [
         ([[3, 0], [1, 0]], "75% of the evidence lies on the object (chance 25%); its strongest pixel lies on it."),
         ([[1, 0], [3, 0]], "25% of the evidence lies on the object (chance 25%); its strongest pixel lies off it."),
-        ([[1, 1], [0, 0]], "50% of the evidence lies on the object (chance 25%); of its equally strong pixels 50% lie on it."),
+        (
+            [[1, 1], [0, 0]],
+            "50% of the evidence lies on the object (chance 25%); of its equally strong pixels 50% lie on it.",
+        ),
         ([[0, -1], [0, 0]], "No evidence for the target, so none lies on the object."),
     ],
 )

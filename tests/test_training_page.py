@@ -233,6 +233,16 @@ def test_a_link_to_no_run_opens_the_page_all_the_same(name, never):
     assert "Runs" not in [found.value for found in app.subheader]
 
 
+def test_turned_knobs_are_named_and_turned_back(never):
+    app = opened(TRAINING, **SMALL | {"recipe": "densenet"})
+    assert "Turned: epochs, batch size." in captions(app)
+    (back,) = (button for button in app.main.button if button.label == "As the recipe has them")
+    back.click().run()
+    assert "300 epochs, 64 images a step" in captions(fine(app))  # as in section 4.2 of the paper
+    assert "Turned" not in captions(app)
+    assert not [name for name in app.query_params if name.startswith("train_")]
+
+
 def test_nothing_runs_on_a_number_that_cannot_be():
     app = opened(TRAINING, **SMALL | {"train_learning_rate": "1e9", "train_epochs": "-4", "train_seed": "x"})
     assert "12 epochs" in captions(app)

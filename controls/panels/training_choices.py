@@ -146,8 +146,15 @@ def choose_recipe(device: str) -> Recipe:
             EVENTS.toggle(st, "Events for TensorBoard", help="In the run's directory, beside its own tables.")
         values = {knob.name: _knob(box[i % 2], knob, getattr(usual, knob.name)) for i, knob in enumerate(knobs(Recipe))}
     recipe = usual.replace(**values)
-    st.caption(f"{plain(described(recipe))}.")
+    turned = [knob.in_sentence for knob in knobs(Recipe) if getattr(recipe, knob.name) != getattr(usual, knob.name)]
+    own.button("As the recipe has them", icon=":material/undo:", on_click=_turn_back, disabled=not turned)
+    st.caption(f"{plain(described(recipe))}." + (f" Turned: {', '.join(turned)}." if turned else ""))
     return recipe
+
+
+def _turn_back() -> None:
+    for knob in knobs(Recipe):
+        session.keep_entry(f"{PREFIX}{knob.name}", None)
 
 
 def _knob(at: Any, knob: Knob, usual: Any) -> Any:
