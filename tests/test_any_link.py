@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from visitor import ROOT, fine, unvisited, visit
 
 from controls import choices, work
+from controls.services import speed
 from explorer.analyses.attribution.methods import METHODS
 from explorer.families import FAMILIES, PRESETS, knobs
 
@@ -68,6 +69,7 @@ OWN = st.dictionaries(st.sampled_from(["op", "against", "weights", "seed", "norm
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_opens_by_any_link(page, monkeypatch):
     monkeypatch.setattr(work, "MOST_UNASKED", 0.2)  # what takes longer is asked for by a click, and not tried here
+    monkeypatch.setattr(speed, "speed", lambda job: None)  # nor is it measured how fast each network would learn
 
     @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.sampled_from(SMALL), OWN, ENTRIES)
