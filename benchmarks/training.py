@@ -96,7 +96,7 @@ def steps(quick: bool) -> Iterator[Table]:
     """What `measured` finds, with one thread and, where the machine has a core to spare, with two."""
     idle = psutil.cpu_percent(interval=1) < IDLE
     threads = ["1"] if quick or not idle else ["1", "2"]
-    found = {one: child(__name__, "steps", one, "3" if quick else "16", "quick" * quick, **MALLOC) for one in threads}
+    found = {one: child(__name__, "steps", one, "2" if quick else "16", "quick" * quick, **MALLOC) for one in threads}
     usual = fastest("cpu")
     rows, recorded = [], []
     for number, one in found.items():
@@ -370,7 +370,7 @@ def visitors(quick: bool) -> Table:
                 rows.append(row(f"architecture page, growth rate of DenseNet-121, {what}", alone, beside))
         pid = str(at_work.process.pid)
         for threads in ("default",) if quick else ("default", "1"):
-            found = child(__name__, "forward", pid, threads, "20" if quick else "60")
+            found = child(__name__, "forward", pid, threads, "12" if quick else "60")
             what = f"ResNet-18, a 224-px image, torch threads: {found['threads']}"
             rows.append(row(what, found["alone"], found["beside"], threads == "default"))
         at_work.go_on()
@@ -378,7 +378,10 @@ def visitors(quick: bool) -> Table:
         f"What a visitor waits for, alone and while a run trains (threads of the run: {fitting_threads()})",
         ("by the clock", "alone", "while it trains", "times as long", "promise", "kept"),
         rows,
-        ["The worker is halted (SIGSTOP) in every other round. It runs with nice 10: visitors' pages go first."],
+        [
+            "The worker is halted (SIGSTOP) in every other round. At work it gives way as line.give_way has it; Linux",
+            "weighs sessions against each other first (sched_autogroup_enabled), and it is one of its own.",
+        ],
     )
 
 
@@ -496,7 +499,7 @@ def polls(quick: bool) -> Table:
 
     alive()
     rows = []
-    count = 60 if quick else 300
+    count = 40 if quick else 300
     with Watched(path.name) as server:
         while server.server.children():  # it measures how fast a run of the form above would be
             time.sleep(0.1)

@@ -26,6 +26,10 @@ def give_way() -> None:
     if hasattr(os, "SCHED_IDLE"):  # Linux: what is only nice is not put aside at once, and a pass of two threads waits
         with suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    # Linux weighs sessions against each other before it looks at what is in them, and a worker is one of its own
+    if os.name == "posix" and os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(NICE), encoding="ascii")
 
 
 @contextmanager

@@ -255,8 +255,9 @@ def _table(path: Path) -> "pd.DataFrame":
     if not isinstance(found.index, pd.RangeIndex):  # longer lines than the first
         return pd.DataFrame()
     for name in found:
-        found[name] = pd.to_numeric(found[name], errors="coerce")
-    return found.dropna(subset=["step"], ignore_index=True) if "step" in found else found
+        if not pd.api.types.is_numeric_dtype(found[name]):
+            found[name] = pd.to_numeric(found[name], errors="coerce")
+    return found.dropna(subset=["step"], ignore_index=True) if "step" in found and found["step"].hasnans else found
 
 
 def size(path: Path) -> int:
