@@ -3,6 +3,7 @@
 import streamlit as st
 
 from controls import session, uploads
+from controls.panels.copy_link import copy_link
 from controls.sidebar.device_form import device_form
 from controls.sidebar.network_form import network_form
 from controls.sidebar.weights_form import weights_form
@@ -40,6 +41,7 @@ try:
         weights_form()
         device_form()
     session.write_link()
+    copy_link()
     session.problems().extend(uploads.told())
 
     while session.problems():
