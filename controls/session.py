@@ -46,6 +46,7 @@ class Visitor:
     """All that is remembered of one visitor from one run of the script to the next, beside what widgets show."""
 
     choice: Choice = field(default_factory=links.start)
+    before: tuple[frozenset[str], Config] | None = None  # the knobs turned last, and the network before that began
     operation: str | None = None  # the one selected, on whatever page
     runs: set[str] = field(default_factory=set)  # names of those that the visitor has started, or has the link of
     started: set[str] = field(default_factory=set)  # names of those that the visitor has started in this session
@@ -121,6 +122,7 @@ def problems() -> list[str]:
 def choose(origin: str) -> None:
     """Start anew from a published network."""
     visitor().choice = links.start(origin)
+    visitor().before = None
     visitor().turned = True
 
 
@@ -131,16 +133,28 @@ def choose_config(config: Config) -> None:
     if choice().config == config:
         origin = choice().origin
     visitor().choice = Choice(origin, config)
+    visitor().before = None
     visitor().turned = True
 
 
 def change(**changes: Any) -> None:
     """Turn knobs. What cannot be is refused with a sentence, and the knobs stay where they were."""
-    visitor().turned = True
+    known, names = visitor(), frozenset(changes)
+    known.turned = True
     try:
-        visitor().choice = choice()._replace(config=config().adapt(**changes))
+        turned = config().adapt(**changes)
     except ConfigError as error:
         problems().append(f"Not changed: {error}.")
+        return
+    if known.before is None or known.before[0] != names:
+        known.before = names, config()
+    known.choice = choice()._replace(config=turned)
+
+
+def before_turning() -> Config | None:
+    """The network as it was when the knob that was turned last was first touched; None where it is so again."""
+    before = visitor().before
+    return before[1] if before and before[1] != config() and before[1].family == config().family else None
 
 
 def operation() -> str | None:
@@ -234,6 +248,7 @@ def read_link() -> None:
     if known.link is not None and (not params or params == known.link or known.turned):
         return
     known.choice, found = links.read(params)
+    known.before = None
     problems().extend(found)
     if "op" in params:
         if params["op"] in current_plan():

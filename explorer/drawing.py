@@ -1,8 +1,8 @@
 """Where does everything stand in a drawing of the network? Nodes, edges and their places, from the plan's real edges.
 
-A stage or block that is closed is one node; an opened one shows what is inside. Equal neighbouring blocks fold
-into one node. An opened stage begins a new row where the present one is full, and tensors that come into a row
-from another stand at its left end as ports, so that every edge stays within its row.
+A stage or block that is closed is one node; an opened one shows what is inside. Where all blocks do not fit, equal
+neighbours fold into one node. A row with opened blocks that is full ends before the next opened stage, and tensors
+that come into a row from another stand at its left end as ports, so that every edge stays within its row.
 
 Places are counted in nodes: x along the row, and a lane: 0 is the trunk, 1 is above it (what goes round a
 branch), -1 below (a second pass, each layer under itself in the first). How large a node is, the figure decides.
@@ -16,7 +16,8 @@ from explorer.plan import Op, Plan
 from explorer.plan.kinds import KINDS
 from explorer.plan.wiring import Block, Shortcut, block_of, shortcuts, way_back
 
-MOST_COLUMNS = 16  # of a row with more than one opened stage
+MOST_COLUMNS = 24  # of a row with opened blocks and more than one opened stage
+MOST_UNFOLDED = 80  # columns of the whole; beyond it equal neighbours fold
 
 Level = Literal["stage", "block", "operation"]
 # how a tensor gets from one node to another
@@ -81,16 +82,19 @@ def draw(plan: Plan, opened: Collection[str] = ()) -> Drawing:
     """
     ways = shortcuts(plan)
     above = {block_of(plan[again]): block_of(plan[first]) for first, again in plan.refinements}
+    stages = [list(ops) for _, ops in groupby(plan.ops, key=lambda op: op.stage)]
+    folds = _Layout(plan, opened, above, ways, folds=False).write_row(0, stages) > MOST_UNFOLDED
     rows: list[list[list[Op]]] = [[]]
-    for _, ops in groupby(plan.ops, key=lambda op: op.stage):
-        stage = list(ops)
-        full = _Layout(plan, opened, above, ways).write_row(0, [*rows[-1], stage]) > MOST_COLUMNS
+    for stage in stages:
+        longer = [*rows[-1], stage]
+        blocks = any(f"{op.stage}/{op.block}" in opened for ops in longer for op in ops)
+        full = blocks and _Layout(plan, opened, above, ways, folds).write_row(0, longer) > MOST_COLUMNS
         if full and rows[-1] and stage[0].stage in opened:
             rows.append([])
         rows[-1].append(stage)
-    layout = _Layout(plan, opened, above, ways)
-    for row, stages in enumerate(rows):
-        layout.write_row(row, stages)
+    layout = _Layout(plan, opened, above, ways, folds)
+    for row, some in enumerate(rows):
+        layout.write_row(row, some)
     return layout.drawing()
 
 
@@ -114,8 +118,9 @@ class _Layout:
         opened: Collection[str],
         above: dict[Block, Block],
         ways: dict[str, Shortcut],
+        folds: bool,
     ) -> None:
-        self.plan, self.opened, self.above, self.shortcuts = plan, opened, above, ways
+        self.plan, self.opened, self.above, self.shortcuts, self.folds = plan, opened, above, ways, folds
         self.nodes: list[Node] = []
         self.frames: list[Frame] = []
         self.places: dict[str, int] = {}
@@ -146,7 +151,9 @@ class _Layout:
         before = ops[0].inputs[0] if ops[0].inputs else ""
         signed = []
         for block in blocks:
-            signed.append((block, _signature(block, before)))
+            # one that was opened by itself stands by itself
+            opened = f"{block[0].stage}/{block[0].block}" in self.opened
+            signed.append((block, (opened, _signature(block, before)) if self.folds else block[0].name))
             before = block[-1].name
         for _, run in groupby(signed, key=lambda pair: pair[1]):
             self._write_equal(row, [block for block, _ in run])

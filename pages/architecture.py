@@ -6,6 +6,7 @@ from controls import session
 from controls.choices import Whole
 from controls.panels.conventions_table import conventions_table
 from controls.panels.cost_figures import cost_figures
+from controls.panels.costs_bar import costs_bar
 from controls.panels.downloads import downloads
 from controls.panels.network_drawing import network_drawing
 from controls.panels.operations_table import operations_table
@@ -23,23 +24,24 @@ known = known_as(config)
 batch = BATCH.value()
 
 st.title(TITLES[known] if known else f"{family.title} of your own")
-st.caption(
-    f"For {config.channels}×{config.input_size}×{config.input_size} images and {config.classes:,} classes."
-    + ("" if config == PRESETS[origin] else f" Arrows: the difference to {TITLES[origin]}, from which it started.")
-)
-used = session.chosen_weights()
-if used.trained:
-    label = f"Weights: {plain(used.label)}. See what it sees"
-    st.page_link("pages/feature_maps.py", label=label, icon=":material/school:")
-cost_figures(config, PRESETS[origin], batch)
-BATCH.slider(st, "Batch for the two peaks", help="Images in one step.")
+costs_bar(config, session.before_turning())
 try:
     budget.check(network, 1, devices.device_limits(session.device()))
 except budget.BudgetError as error:
     st.warning(f"It can be counted here, not run: {error}", icon=":material/block:")
-
-st.subheader("The network")
 network_drawing(config, origin, session.operation())
+used = session.chosen_weights()
+if used.trained:
+    label = f"Weights: {plain(used.label)}. See what it sees"
+    st.page_link("pages/feature_maps.py", label=label, icon=":material/school:")
+
+st.subheader("What it costs")
+st.caption(
+    f"For {config.channels}×{config.input_size}×{config.input_size} images and {config.classes:,} classes."
+    + ("" if config == PRESETS[origin] else f" Arrows: the difference to {TITLES[origin]}, from which it started.")
+)
+cost_figures(config, PRESETS[origin], batch)
+BATCH.slider(st, "Batch for the two peaks", help="Images in one step.")
 
 st.subheader("Where it goes")
 st.plotly_chart(charts.stage_bars(costs.table(network, "stage"), family.colour), key="stages")

@@ -1,12 +1,11 @@
 """What does a network look like: what is open in it, what its colours mean, and what a click does."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import streamlit as st
 
-from controls import session
+from controls import components, session
 from controls.choices import OneOf, Place, Switch
-from controls.clicks import clickable
 from controls.panel import panel
 from explorer import drawing
 from explorer.drawing import Level
@@ -28,26 +27,18 @@ COMPARE = Switch("compare")
 
 @panel
 def network_drawing(config: Config, origin: str, selected: str | None) -> None:
-    """The whole network as one figure, and beside it the preset that it started from, if that is another."""
-    box = st.columns([5, 3, 2, 2])
+    """The whole network as one picture, and beside it the preset that it started from, if that is another."""
+    box = st.columns([6, 3, 2], vertical_alignment="bottom")
     opened = _choose_opened(box[0], config)
     colouring = COLOUR.select(box[1], "Colour", help="What a node's colour says.")
-    form = box[2].segmented_control(
-        "Camera saves",
-        ["SVG", "PNG"],
-        default="SVG",
-        required=True,
-        key="image.format",
-        help="What the camera button at the figure's upper right saves.",
-    )
     preset = PRESETS[origin]
     compared = config != preset and COMPARE.toggle(
-        box[3], "Compare", help=f"Draws {TITLES[origin]} below, and marks what differs."
+        box[2], "Compare", help=f"Draws {TITLES[origin]} below, and marks what differs."
     )
-    _draw(config, preset if compared else None, opened, colouring, selected, form, "drawing.own")
+    _draw(config, preset, preset if compared else None, opened, colouring, selected, "drawing.own")
     if compared:
         st.caption(f"Below: **{TITLES[origin]}**.")
-        _draw(preset, config, opened, colouring, None, form, "drawing.origin")
+        _draw(preset, preset, config, opened, colouring, None, "drawing.origin")
 
 
 def _choose_opened(at: Place, config: Config) -> frozenset[str]:
@@ -68,33 +59,45 @@ def _choose_opened(at: Place, config: Config) -> frozenset[str]:
 
 def _draw(
     config: Config,
+    origin: Config,
     other: Config | None,
     opened: frozenset[str],
     colouring: Colouring,
     selected: str | None,
-    form: str,
-    name: str,
+    key: str,
 ) -> None:
-    """One network, with what differs from the other marked. A click opens what is closed, closes what is open, and
-    selects an operation of the visitor's network."""
+    """One network, as high as `origin` sets the scale, with what differs from the other marked. A click opens what is
+    closed, closes what is open, and selects an operation of the visitor's network.
+    """
     drawn = plan(config)
-    different = drawing.differences(drawn, plan(other)) if other else ()
+    different = drawing.differences(drawn, plan(other)) if other else frozenset()
 
-    def clicked(identity: str) -> None:
+    def clicked() -> None:
+        identity = session.entered(key, {}).get("clicked")
+        if not isinstance(identity, str):
+            return
         if identity in session.current_plan():
             session.select_operation(identity)
         else:
             session.visitor().opened = opened ^ {identity}
             OPEN.set("clicked")
 
-    clickable(
-        network.figure(drawing.draw(drawn, opened), drawn, colouring, selected, different),
-        name,
-        clicked,
-        {
-            "displaylogo": False,
-            "scrollZoom": False,
-            "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-            "toImageButtonOptions": {"format": form.lower(), "filename": "network"},
+    components.mount("network")(
+        key=key,
+        data={
+            "scene": _scene(config, opened, network.widest(plan(origin)), colouring, different),
+            "selected": selected,
+            "network": str(hash(config)),
+            "title": f"Drawing of the network, {len(drawn.ops) - 1} operations. Arrow keys go from node to node, Enter opens one.",
+            "name": "network",
         },
+        on_clicked_change=clicked,
     )
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _scene(
+    config: Config, opened: frozenset[str], reference: int, colouring: Colouring, different: frozenset[str]
+) -> dict[str, Any]:
+    drawn = plan(config)
+    return network.scene(drawing.draw(drawn, opened), drawn, reference, colouring, different)

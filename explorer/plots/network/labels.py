@@ -1,47 +1,44 @@
-"""What is written on a node and what hovering over it says."""
+"""What is written at a node, and what pointing at it says."""
 
 from explorer.counting.costs import Row
 from explorer.drawing import Drawing, Node
-
-LETTER = 6.4  # pixels that a letter is wide
-
-INSIDE, UNDER, OVER, BESIDE = "middle center", "bottom center", "top center", "middle left"
+from explorer.wording import shape
 
 
-def labels(drawing: Drawing, spacing: list[float]) -> list[tuple[str, str]]:
-    """The text of each node, and where it stands; `spacing` is the room for a node in each row."""
-    two_lanes = {node.row for node in drawing.nodes if node.lane < 0}
-    # a block in two lanes has edges under it, so that its label must go elsewhere
+def labels(node: Node) -> list[str]:
+    """From the longest to the shortest: as much is written as there is room for."""
+    if node.level == "port":
+        return [node.label]
+    whole = f"{node.label} → {node.leaves_to}" if node.leaves_to else node.label
+    shorter = [node.label] if node.level != "block" else [node.label, node.label.split()[-1]]
+    return list(dict.fromkeys([whole, *shorter]))
+
+
+def shapes(drawing: Drawing) -> dict[int, tuple[str, int]]:
+    """Where the trunk's shape changes: the first node of neighbours that have one shape -> that, and the last of them."""
+    found: dict[int, tuple[str, int]] = {}
+    first, before = 0, (-1, "")
+    for i, node in enumerate(drawing.nodes):
+        if node.level == "port" or node.lane != 0:
+            continue
+        written = node.row, shape(node.ops[-1].shape)
+        if written != before:
+            first, before = i, written
+        found[first] = written[1], i
+    return found
+
+
+def hover(node: Node, row: Row) -> list[str]:
+    """Lines; `row` are the costs of what the node stands for."""
+    if node.level == "port":
+        return [node.id, f"{row.output}, from {node.label}"]
     return [
-        _label(node, spacing[node.row], free_below=not (node.row in two_lanes and node.level == "block"))
-        for node in drawing.nodes
+        node.id,
+        *([f"one of {node.times} equal ones"] if node.times > 1 else []),
+        row.kind,
+        f"{row.input} → {row.output}",
+        f"{row.params:,} params ({row.params_share:.1%})",
+        f"{row.macs:,} MACs ({row.macs_share:.1%})",
+        f"{row.activation_bytes / 1e6:.2f} MB of activations",
+        f"sees {row.receptive_field:,} px",
     ]
-
-
-def _label(node: Node, spacing: float, free_below: bool) -> tuple[str, str]:
-    """As much as there is room for, and where."""
-    if node.level == "port":
-        return node.label, BESIDE
-    # of an opened block its title says how often it stands
-    whole = node.label + (f" ×{node.times}" if node.times > 1 and node.level != "operation" else "")
-    short = whole.split()[-1]
-    leaves = f"<br>→ {node.leaves_to}" if node.leaves_to and spacing > 50 else ""
-    if not free_below:
-        return (short, INSIDE) if len(short) <= 3 else (whole + leaves, OVER)
-    if LETTER * len(whole) > spacing and node.level == "stage":
-        whole = whole.replace(" ", "<br>")
-    elif LETTER * len(whole) > spacing:
-        whole = short if node.level == "block" and LETTER * len(short) <= spacing else ""
-    return whole + leaves, UNDER
-
-
-def hover(node: Node, row: Row) -> str:
-    """`row` are the costs of what the node stands for."""
-    if node.level == "port":
-        return f"{node.id}<br>{row.output}, from {node.label}"
-    each = f"<br>one of {node.times} equal ones" if node.times > 1 else ""
-    return (
-        f"<b>{node.id}</b>{each}<br>{row.kind}<br>{row.input} → {row.output}<br>"
-        f"{row.params:,} params ({row.params_share:.1%})<br>{row.macs:,} MACs ({row.macs_share:.1%})<br>"
-        f"{row.activation_bytes / 1e6:.2f} MB of activations<br>sees {row.receptive_field:,} px"
-    )

@@ -1,6 +1,6 @@
-"""Where everything stands: rows below one another, each as high as its arcs, ports and lanes need.
+"""Where everything stands: rows below one another, each as high as its nodes, arcs and lanes need.
 
-All in the drawing's units, about a pixel each; y is zero at the top and falls.
+In the drawing's units, a pixel each where the page is as wide as it; x to the right and y down, from the upper left.
 """
 
 from collections.abc import Sequence
@@ -10,87 +10,149 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.drawing import Drawing, Edge, Node
+from explorer.plots.network.sizes import THINNEST, Numbers, Sizes
 
-WIDTH = 1000.0  # of a row
-MARGIN = 90.0  # to its left, for what the ports and lanes are called
-LANE = 60.0  # between the trunk and what stands above or below it
+WIDTH = 1000.0  # of the whole, unless it needs more
+MARGIN = 66.0  # to its left, for the ruler and for what ports are called
+RIGHT = 30.0  # to its right, for labels
+LABEL = 34.0  # under nodes, for two lines
+TITLE = 22.0  # over an opened stage, and under opened blocks
+LANES = 26.0  # between lanes
 PORT = 18.0  # between ports above one another
-LABEL = 34.0  # for the text under a node
-TITLE = 24.0  # for the title over an opened stage, and under an opened block
-LEAST_ABOVE = 22.0  # a row's trunk, for its nodes
-HIGHEST = 110.0  # of an arc
-BETWEEN = 10.0  # rows
+RISE = 60.0  # of the longest arc, over what it goes round
+BETWEEN = 14.0  # rows
+GAPS = {"stage": 64.0, "block": 44.0, "operation": 30.0}  # the most room between nodes
+LEAST_GAP = 3.0
+NARROWEST = 0.35  # of its width that a node has where there are many
 
-SPACING = {"stage": 130.0, "block": 84.0, "operation": 66.0}  # the most room that a node gets
-
-Numbers = NDArray[np.float32]
+Wholes = NDArray[np.int_]
 
 
 class Places(NamedTuple):
-    x: Numbers  # of each node
+    x: Numbers  # middle of each node
     y: Numbers
-    spacing: list[float]  # of each row: the room between its nodes
+    width: Numbers
+    room: Numbers  # from the middle of the neighbours' gap to that of the other side's
+    columns: list[Numbers]  # of each row: where its columns begin, and where the last ends
     tops: list[float]  # of each row: where it begins
-    trunks: list[float]  # of each row: where its nodes stand
-    arcs: NDArray[np.floating]  # height of each edge's arc, below zero where it hangs; 0 for a straight line
-    height: float  # of the whole
+    trunks: list[float]  # of each row: the middle of its nodes
+    feet: list[float]  # of each row: where its nodes' labels stand
+    apexes: Numbers  # y of each edge's highest point, or lowest where it hangs; nan for a straight line
+    size: tuple[float, float]  # of the whole, width and height
 
 
-def places_of(drawing: Drawing) -> Places:
-    nodes, edges = drawing.nodes, drawing.edges
-    rows = range(nodes[-1].row + 1)
-    row = np.array([node.row for node in nodes])
-    lane = np.array([node.lane for node in nodes])
-    raised = lane * np.array([PORT if node.level == "port" else LANE for node in nodes])  # above the trunk
-    spacing = [_spacing([node for node in nodes if node.row == r]) for r in rows]
-    x = np.array([(node.x + 0.5) * spacing[node.row] for node in nodes], np.float32)
-    arcs = _arcs(drawing, x)
-    target = np.array([edge.target for edge in edges], int)
-    above, below = np.full(len(rows), LEAST_ABOVE), np.full(len(rows), LABEL)
-    titles, feet = np.zeros(len(rows)), np.zeros(len(rows))
-    for r in rows:
-        high = arcs[(row[target] == r) & (lane[target] == 0)].max(initial=0)
-        low = arcs[(row[target] == r) & (lane[target] < 0)].max(initial=0)
-        above[r] = max(above[r], high + 8, raised[row == r].max() + 16)
-        if lane[row == r].min() < 0:
-            below[r] = LANE + max(LABEL, low + 8)
-    for frame in drawing.frames:
-        (titles if frame.level == "stage" else feet)[frame.row] = TITLE
-    tops = np.concatenate([[0.0], -np.cumsum(above + below + titles + feet + BETWEEN)])
-    trunks = tops[:-1] - titles - above
+def places(drawing: Drawing, size: Sizes) -> Places:
+    nodes = drawing.nodes
+    row, lane = np.array([node.row for node in nodes]), np.array([node.lane for node in nodes])
+    port = np.array([node.level == "port" for node in nodes])
+    tall = np.where(port, THINNEST, np.maximum(size.height, size.gathered))
+    columns, narrow = _columns(drawing, size)
+    x, room = np.zeros(len(nodes)), np.zeros(len(nodes))
+    raised = np.where(port, PORT * lane, 0.0)  # over the trunk
+    halves = _halves(row, np.where(port, 0, lane), tall)
+    at = np.array([node.x for node in nodes])
+    for r, (edges, half) in enumerate(zip(columns, halves, strict=True)):
+        mine, whole = row == r, np.arange(len(edges))
+        # what stands aside stands between columns
+        begin, end = np.interp(at[mine], whole, edges), np.interp(at[mine] + 1, whole, edges)
+        x[mine], room[mine] = (begin + end) / 2, end - begin
+        raised[mine & ~port & (lane == 1)] = half.trunk + LANES + half.above
+        raised[mine & ~port & (lane == -1)] = -(half.trunk + LANES + half.below)
+    rises = _rises(drawing, x, raised, tall)
+    tops, trunks, feet = _rows(drawing, halves, raised + tall / 2, rises)
+    trunk = np.array(trunks)
+    target = np.array([edge.target for edge in drawing.edges], int)
     return Places(
         x=x,
-        y=(trunks[row] + raised).astype(np.float32),
-        spacing=spacing,
-        tops=tops.tolist(),
-        trunks=trunks.tolist(),
-        arcs=arcs * np.where(lane[target] < 0, -1, 1),
-        height=-float(tops[-1]),
+        y=trunk[row] - raised,
+        width=np.maximum(NARROWEST * THINNEST, narrow * size.width),
+        room=room,
+        columns=columns,
+        tops=tops[:-1],
+        trunks=trunks,
+        feet=feet,
+        apexes=trunk[row[target]] - rises,
+        size=(max(WIDTH, *(float(edges[-1]) + RIGHT for edges in columns)), tops[-1]),
     )
 
 
-def _spacing(nodes: Sequence[Node]) -> float:
-    """The room for each node of a row: as much as there is, and no more than its levels want."""
+def _columns(drawing: Drawing, size: Sizes) -> tuple[list[Numbers], float]:
+    """Where the columns of each row begin, and how much narrower nodes are than they want to be, in all rows alike."""
+    rows = []
+    for r in range(drawing.nodes[-1].row + 1):
+        # what stands aside, over a branch, has no column of its own
+        standing = [i for i, node in enumerate(drawing.nodes) if node.row == r and (node.lane <= 0 or node.x == 0)]
+        wanted = np.full(1 + max(int(drawing.nodes[i].x) for i in standing), THINNEST)
+        for i in standing:
+            column = int(drawing.nodes[i].x)
+            wanted[column] = max(wanted[column], size.width[i])
+        rows.append((wanted, min(GAPS[level] for level in _levels([drawing.nodes[i] for i in standing]))))
+    room = WIDTH - MARGIN - RIGHT
+    narrow = max(NARROWEST, min(1.0, *((room - LEAST_GAP * len(wanted)) / wanted.sum() for wanted, _ in rows)))
+    columns = []
+    for wanted, most in rows:
+        gap = max(LEAST_GAP, min(most, (room - narrow * wanted.sum()) / len(wanted)))
+        columns.append(MARGIN + np.concatenate([[0.0], np.cumsum(narrow * wanted + gap)]))
+    return columns, narrow
+
+
+def _levels(nodes: Sequence[Node]) -> set[str]:
+    """Those that say how much room there is: single operations among blocks take a block's."""
     levels = {node.level for node in nodes} - {"port"}
-    levels = levels - {"operation"} or levels  # single operations among blocks take a block's room
-    return min(WIDTH / (max(node.x for node in nodes) + 1), min(SPACING[level] for level in levels))
+    return levels - {"operation"} or levels
 
 
-def _arcs(drawing: Drawing, x: Numbers) -> Numbers:
-    """The height of each edge's arc: the longer the higher, up to the highest of its row."""
+class _Halves(NamedTuple):
+    """Half of the tallest node over the trunk of a row, on it and under it."""
+
+    above: float
+    trunk: float
+    below: float
+
+
+def _halves(row: Wholes, lane: Wholes, tall: Numbers) -> list[_Halves]:
+    return [
+        _Halves(*(float(tall[(row == r) & there].max(initial=0)) / 2 for there in (lane >= 1, lane == 0, lane == -1)))
+        for r in range(row[-1] + 1)
+    ]
+
+
+def _rises(drawing: Drawing, x: Numbers, raised: Numbers, tall: Numbers) -> Numbers:
+    """How far over the trunk each edge's arc comes, the further the longer it is, clear of what it goes round; below
+    zero where it hangs under a second pass; nan for a straight line.
+    """
     nodes, edges = drawing.nodes, drawing.edges
-    source, target = np.array([e.source for e in edges], int), np.array([e.target for e in edges], int)
-    distance = x[target] - x[source]
+    rises = np.full(len(edges), np.nan)
+    source, target = (np.array([edge[end] for edge in edges], int) for end in (0, 1))
+    lane = np.minimum(0, np.array([node.lane for node in nodes]))
+    row = np.array([node.row for node in nodes])
     curved = np.array([not _is_straight(edge, nodes) for edge in edges], bool)
-    row = np.array([node.row for node in nodes])[target]
-    arcs = np.zeros(len(edges), np.float32)
-    for r in range(nodes[-1].row + 1):
-        mine = (row == r) & curved
-        if mine.any():
-            # the row's longest arc is as high as may be, and none is steeper than a half circle
-            share = (distance[mine] / distance[mine].max()) ** 0.7
-            arcs[mine] = np.minimum(HIGHEST * share, 0.5 * distance[mine] + 6)
-    return arcs
+    for r, hangs in {(int(row[end]), int(lane[end])) for end in target[curved]}:
+        mine = np.flatnonzero(curved & (row[target] == r) & (lane[target] == hangs))
+        standing = np.flatnonzero((row == r) & (np.array([node.lane for node in nodes]) == hangs))
+        standing = standing[np.argsort(x[standing], kind="stable")]
+        first = np.searchsorted(x[standing], x[source[mine]] - 0.1)
+        last = np.searchsorted(x[standing], x[target[mine]] + 0.1)
+        clear = _greatest(tall[standing], first, last) / 2
+        length = x[target[mine]] - x[source[mine]]
+        rise = np.minimum(RISE * (length / length.max()) ** 0.7, 0.4 * length + 4) + 6
+        rises[mine] = clear + rise if hangs == 0 else raised[target[mine]] - clear - rise
+    return rises
+
+
+def _greatest(values: Numbers, first: Wholes, last: Wholes) -> Numbers:
+    """The greatest of values[first:last], for many such ranges; 0 for an empty one."""
+    tables = [np.append(values, 0.0)]  # of each power of two: the greatest of so many from here
+    while len(tables[-1]) > 1 and 2 ** len(tables) <= len(values):
+        half = 2 ** (len(tables) - 1)
+        shifted = np.append(tables[-1][half:], np.zeros(half))
+        tables.append(np.maximum(tables[-1], shifted))
+    found = np.zeros(len(first))
+    for i, (begin, end) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        if end > begin:
+            power = (end - begin).bit_length() - 1
+            found[i] = max(tables[power][begin], tables[power][end - 2**power])
+    return found
 
 
 def _is_straight(edge: Edge, nodes: Sequence[Node]) -> bool:
@@ -98,3 +160,21 @@ def _is_straight(edge: Edge, nodes: Sequence[Node]) -> bool:
     source, target = nodes[edge.source], nodes[edge.target]
     near = edge.role in ("flow", "concat", "second pass") and target.x - source.x <= 1.01
     return near or source.lane != target.lane or target.lane > 0
+
+
+def _rows(drawing: Drawing, halves: list[_Halves], reach: Numbers, rises: Numbers) -> tuple[list[float], ...]:
+    """Top, trunk and foot of each row, and after the last top where all ends. `reach` is how far over its row's trunk
+    each node comes.
+    """
+    row = np.array([node.row for node in drawing.nodes])
+    target = np.array([drawing.nodes[edge.target].row for edge in drawing.edges], int)
+    tops, trunks, feet = [0.0], [], []
+    for r, half in enumerate(halves):
+        arcs = np.nan_to_num(rises[target == r])
+        high = max(float(reach[row == r].max()), float(arcs.max(initial=0)))
+        low = max(half.trunk + (LANES + 2 * half.below if half.below else 0), -float(arcs.min(initial=0)))
+        opened = {frame.level for frame in drawing.frames if frame.row == r}
+        trunks.append(tops[-1] + (TITLE if "stage" in opened else 0) + high + 10)
+        feet.append(trunks[-1] + low + 6)
+        tops.append(feet[-1] + LABEL + (TITLE if "block" in opened else 0) + BETWEEN)
+    return tops, trunks, feet

@@ -1,0 +1,78 @@
+"""What does the network cost now, and what has the knob that is being turned changed? In view wherever one scrolls."""
+
+from html import escape
+from typing import NamedTuple
+
+import streamlit as st
+
+from controls.panel import panel
+from explorer.counting import costs
+from explorer.families import Config, chosen_depth, describe, family_of, knobs, plan
+from explorer.wording import number
+
+STYLE = """<style>
+.st-key-costs_bar { position: sticky; top: 3.75rem; z-index: 80; }
+.costs { display: flex; flex-wrap: wrap; gap: 0.2rem 1.8rem; padding: 0.4rem 0.9rem; border-radius: 0.5rem;
+  border: 1px solid rgba(128, 128, 128, 0.35); font-variant-numeric: tabular-nums;
+  background: color-mix(in srgb, Canvas 88%, transparent); backdrop-filter: blur(10px); }
+.costs div { white-space: nowrap; }
+.costs small { display: block; font-size: 0.78rem; line-height: 1.3rem; }
+.costs b { font-weight: 600; }
+.costs b.words { font-weight: 400; }
+.costs i { font-style: normal; margin-left: 0.35rem; padding: 0 0.3rem; border-radius: 0.3rem;
+  background: rgba(230, 159, 0, 0.22); animation: costs-flash 1.4s ease-out; }
+@keyframes costs-flash { 0%, 30% { background: rgba(230, 159, 0, 0.9); } }
+@media (prefers-reduced-motion: reduce) { .costs i { animation: none; } }
+</style>"""
+
+
+class Figure(NamedTuple):
+    """One number to the last digit, and how it has changed."""
+
+    label: str
+    value: str
+    change: str = ""
+
+
+@panel
+def costs_bar(config: Config, before: Config | None) -> None:
+    """`before` is the network as it was when the present turning of a knob began; None where none is turned."""
+    cells = [
+        f"<div><small>{figure.label}{f'<i>{figure.change}</i>' if figure.change else ''}</small><b>{figure.value}</b></div>"
+        for figure in figures(config, before)
+    ]
+    if before is not None:
+        cells.append(f"<div><small>Turned</small><b class='words'>{escape(turned(config, before))}</b></div>")
+    with st.container(key="costs_bar"):
+        st.html(f"{STYLE}<div class='costs' role='status'>{''.join(cells)}</div>")
+
+
+def figures(config: Config, before: Config | None) -> tuple[Figure, ...]:
+    now, network = costs.summary(plan(config)), plan(config)
+    was = costs.summary(plan(before)) if before else now
+    depth = chosen_depth(config) or str(family_of(config).depth(config))
+    return (
+        Figure("Parameters", f"{network.params:,}", _change(was.params, now.params)),
+        Figure("MACs", f"{network.macs:,}", _change(was.macs, now.macs)),
+        Figure("FLOPs", f"{2 * network.macs:,}"),
+        Figure("Depth", depth),
+        Figure(
+            "Receptive field",
+            f"{now.receptive_field:,} px",
+            f"{now.receptive_field - was.receptive_field:+,} px" if now.receptive_field != was.receptive_field else "",
+        ),
+    )
+
+
+def _change(was: int, now: int) -> str:
+    """+1.2 M (×1.8): the difference, and beside it the ratio."""
+    if was == now:
+        return ""
+    return f"{'+' if now > was else '−'}{number(abs(now - was))} (×{now / was:.3g})"
+
+
+def turned(config: Config, before: Config) -> str:
+    """Which knob the changes are of: growth rate k 12 → 48."""
+    titles = {knob.name: knob.in_sentence for knob in knobs(type(config))}
+    changes = config.changes(before).items()
+    return ", ".join(f"{titles[name]} {describe(was)} → {describe(now)}" for name, (was, now) in changes)
