@@ -1,10 +1,12 @@
 """The architecture page as its visitors use it."""
 
+import re
+
 import pandas as pd
 import pytest
 from published import PUBLISHED, equals
 from streamlit.testing.v1 import AppTest
-from visitor import FEATURE_MAPS, chart, click, exact, figures, fine, link_of_weights, messages, opened, visit
+from visitor import FEATURE_MAPS, component, exact, figures, fine, link_of_weights, messages, opened, press, visit
 
 from explorer.families import PRESETS, TITLES, plan
 
@@ -61,10 +63,17 @@ def test_a_larger_batch_takes_more_memory():
     assert {label for label in after if after[label] != before[label]} == {"Forward, peak", "Training step, peak"}
 
 
+def drawings(app: AppTest) -> list[str]:
+    """Keys of what is drawn."""
+    return [
+        one.proto.id.rpartition("-")[2] for one in app.get("bidi_component") if "network" in one.proto.component_name
+    ]
+
+
 def drawn(app: AppTest) -> set[str]:
     """What there is to click in the drawing."""
-    traces = chart(app, "drawing.own.")["data"]
-    return {identity for trace in traces for identity in trace.get("customdata") or []}
+    scene = component(app, "drawing.own")["scene"]
+    return {part["id"] for part in (*scene["nodes"], *scene["frames"])}
 
 
 def test_a_level_opens_the_drawing_and_stands_in_the_link():
@@ -79,12 +88,12 @@ def test_a_level_opens_the_drawing_and_stands_in_the_link():
 def test_a_click_opens_one_stage_and_a_level_closes_it_again():
     app = opened(network=SMALL, open="stage")
     before = drawn(app)
-    click(app, "drawing.own.", "stage 2")
+    press(app, "drawing.own", "stage 2")
     assert "stage 2/block 0" in drawn(app)
     assert not [identity for identity in drawn(app) if identity.startswith(("stage 1/", "stage 3/"))]
-    click(app, "drawing.own.", "stage 2")
+    press(app, "drawing.own", "stage 2")
     assert drawn(app) == before
-    click(app, "drawing.own.", "stage 3")
+    press(app, "drawing.own", "stage 3")
     app.segmented_control(key="link.open").select("stage").run()
     assert drawn(app) == before
     # what was clicked is still there to go back to
@@ -100,7 +109,7 @@ def test_a_link_to_what_was_clicked_elsewhere_opens_blocks():
 
 def test_a_click_on_an_operation_selects_it_on_every_page():
     app = opened(network=SMALL, open="operation")
-    click(app, "drawing.own.", "layer2.0.conv1")
+    press(app, "drawing.own", "layer2.0.conv1")
     assert app.query_params["op"] == "layer2.0.conv1"
     visit(app.switch_page(FEATURE_MAPS), FEATURE_MAPS)
     assert app.selectbox(key="operation.box").value == "layer2.0.conv1"
@@ -108,13 +117,41 @@ def test_a_click_on_an_operation_selects_it_on_every_page():
 
 def test_the_network_beside_the_one_it_started_from():
     app = opened(network=SMALL, width="20")
-    assert [one.key for one in app.get("plotly_chart") if one.key.startswith("drawing.")] == ["drawing.own.0"]
+    assert drawings(app) == ["drawing.own"]
     app.toggle(key="link.compare").set_value(True).run()
-    drawings = [one.key for one in fine(app).get("plotly_chart") if one.key.startswith("drawing.")]
-    assert drawings == ["drawing.own.0", "drawing.origin.0"]
+    assert drawings(fine(app)) == ["drawing.own", "drawing.origin"]
+    # both on one scale, and what differs is marked in both
+    one, other = (component(app, key)["scene"] for key in drawings(app))
+    assert one["ruler"] == other["ruler"]
+    assert any(node["changed"] for node in one["nodes"])
     # without a difference there is nothing to compare
     app.slider(key="resnet.width").set_value(16).run()
-    assert [one.key for one in fine(app).get("plotly_chart") if one.key.startswith("drawing.")] == ["drawing.own.0"]
+    assert drawings(fine(app)) == ["drawing.own"]
+
+
+def bar(app: AppTest) -> str:
+    """The costs that stay in view, as text."""
+    (found,) = (one.proto.body for one in app.get("html") if "class='costs'" in one.proto.body)
+    return re.sub(r"<[^>]*>", " ", found.partition("</style>")[2])
+
+
+def test_the_bar_says_what_has_changed_since_the_knob_was_first_touched():
+    app = opened(network="densenet_bc40_12_cifar")
+    assert "176,122" in bar(app)
+    assert "(×" not in bar(app)
+    app.slider(key="densenet.growth_rate").set_value(20).run()
+    app.slider(key="densenet.growth_rate").set_value(36).run()
+    # since 12, not since 20
+    assert "growth rate k 12 → 36" in bar(app)
+    grown = plan(PRESETS["densenet_bc40_12_cifar"].replace(growth_rate=36)).params
+    assert f"{grown:,}" in bar(app)
+    assert f"(×{grown / 176122:.3g})" in bar(app)
+    # another knob begins anew
+    app.slider(key="densenet.bottleneck").set_value(2).run()
+    assert "bottleneck b 4 → 2" in bar(app)
+    assert "growth rate" not in bar(app)
+    app.slider(key="densenet.bottleneck").set_value(4).run()
+    assert "(×" not in bar(app)
 
 
 def test_figures_say_what_has_changed_since_the_preset():

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -466,39 +465,15 @@ def test_a_point_of_the_gradient_is_an_operation_everywhere(visit):
     expect(page.get_by_role("combobox", name="Operation")).to_have_value(re.compile(re.escape(name)))
 
 
-def nodes(page: Page) -> dict[str, tuple[float, float]]:
-    """Where the drawing's nodes and titles are on the page: id -> x, y."""
-    script = """drawing => {
-        if (!drawing._fullLayout) return {};  // not drawn yet
-        const box = drawing.getBoundingClientRect(), {xaxis, yaxis} = drawing._fullLayout, found = {};
-        for (const trace of drawing._fullData)
-            (trace.customdata || []).forEach((id, i) => found[id] ??=
-                [box.x + xaxis._offset + xaxis.c2p(trace.x[i]), box.y + yaxis._offset + yaxis.c2p(trace.y[i])]);
-        return found;
-    }"""
-    drawing = page.locator("[class*=st-key-drawing] .js-plotly-plot").first
-    drawing.locator(".main-svg").first.wait_for()
-    found: dict[str, tuple[float, float]] = drawing.evaluate(script)
-    return found
-
-
-def wait_for_drawing(page: Page, ready: Callable[[dict[str, tuple[float, float]]], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE / 1000
-    while not ready(nodes(page)):
-        assert time.monotonic() < deadline, f"the drawing shows {list(nodes(page))}"
-        page.wait_for_timeout(100)
-    settled(page)
-
-
-def click_node(page: Page, identity: str) -> None:
-    wait_for_drawing(page, lambda shown: identity in shown)
-    page.mouse.click(*nodes(page)[identity])
+def node(page: Page, identity: str) -> Locator:
+    """What the drawing shows of an operation, or of a closed stage or block."""
+    return page.locator(f"[data-id='{identity}'] .hit")
 
 
 def test_a_block_is_opened_by_click_and_its_operation_is_followed_to_the_feature_maps(visit: Visit) -> None:
     page = visit("", 1280, 1500, network=SMALL)
-    click_node(page, "stage 2/block 0")
-    click_node(page, "layer2.0.add")
+    node(page, "stage 2/block 0").click()
+    node(page, "layer2.0.add").click()
     expect(page).to_have_url(re.compile(r"op=layer2\.0\.add"))
     settled(page)
     page.get_by_role("link", name="See what layer2.0.add sees").click()
@@ -510,10 +485,84 @@ def test_a_block_is_opened_by_click_and_its_operation_is_followed_to_the_feature
 
 def test_what_a_click_has_opened_a_click_closes(visit: Visit) -> None:
     page = visit("", 1280, 1500, network=SMALL)
-    click_node(page, "stage 2/block 0")
-    wait_for_drawing(page, lambda shown: "layer2.0.conv1" in shown)
-    click_node(page, "stage 2/block 0")  # its title now
-    wait_for_drawing(page, lambda shown: "stage 2/block 0" in shown and "layer2.0.conv1" not in shown)
+    node(page, "stage 2/block 0").click()
+    expect(node(page, "layer2.0.conv1")).to_be_visible()
+    page.locator("[data-close='stage 2/block 0']").first.click()
+    expect(node(page, "stage 2/block 0")).to_be_visible()
+    expect(node(page, "layer2.0.conv1")).to_have_count(0)
+
+
+def box_of(where: Locator) -> dict[str, float]:
+    found = where.bounding_box()
+    assert found
+    return dict(found)
+
+
+def test_the_drawing_is_looked_at_closely_and_walked_through(visit: Visit) -> None:
+    page = visit("", 1280, 1500, network=SMALL)
+    drawing = page.locator("[class*=st-key-drawing] svg[role=group]")
+    block, lit = node(page, "stage 2/block 1"), drawing.locator(".near")
+    before = box_of(block)
+    # pointing: its neighbours stand out, all else fades, and its costs are said
+    block.hover()
+    assert {one.get_attribute("data-id") for one in lit.all()} == {f"stage 2/block {i}" for i in (0, 1, 2)}
+    expect(page.locator(".says")).to_contain_text("18,560 params")  # two 3x3 of 32 channels, two norms
+    # the wheel zooms at the pointer, dragging pans, a double click shows all again
+    x, y = before["x"] + before["width"] / 2, before["y"] + before["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -500)
+    page.wait_for_timeout(100)
+    near = box_of(block)
+    assert near["width"] > 1.8 * before["width"]
+    assert abs(near["x"] + near["width"] / 2 - x) < 2
+    page.mouse.down()
+    page.mouse.move(x - 60, y, steps=4)
+    page.mouse.up()
+    assert abs(box_of(block)["x"] - (near["x"] - 60)) < 2
+    assert "op=" not in page.url  # a drag is no click
+    drawing.dblclick(position={"x": 5, "y": 5})
+    assert box_of(block) == before
+    # a full screen has a reset of its own
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_timeout(300)
+    whole = box_of(block)
+    page.get_by_role("button", name="Zoom in").click()
+    assert box_of(block)["width"] > whole["width"]
+    page.get_by_role("button", name="Reset", exact=True).last.click()
+    assert box_of(block) == whole
+    page.keyboard.press("Escape")
+    page.evaluate("document.fullscreenElement && document.exitFullscreen()")
+    page.wait_for_timeout(300)
+    # search brings what has the name to the middle, in whatever closed block it is
+    page.get_by_label("Find an operation by name").fill("layer3.2.conv2")
+    expect(page.locator(".tools output")).to_have_text("1 of 1")
+    assert drawing.locator(".found").get_attribute("data-id") == "stage 3/block 2"
+    middle = box_of(drawing)["x"] + box_of(drawing)["width"] / 2
+    found = box_of(node(page, "stage 3/block 2"))
+    assert abs(found["x"] + found["width"] / 2 - middle) < 2
+    # by the keyboard, node after node
+    drawing.locator("[tabindex='0']").focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")  # the stem is open already; the third is the first block
+    expect(page.locator(".says")).to_be_hidden()
+
+
+def test_a_knob_moves_the_drawing(visit: Visit) -> None:
+    page = visit("", 1280, 1500, network="densenet_bc40_12_cifar")
+    layer = page.locator("[data-id='block 3/layer 6'] .gathered")
+    assert layer.bounding_box()
+    before = box_of(layer)["height"]
+    slider = page.get_by_role("slider", name="Growth rate k")
+    slider.focus()
+    for _ in range(12):
+        slider.press("ArrowRight")
+    settled(page)
+    page.wait_for_timeout(600)
+    # the layer reads 60 channels and five times k: 60 are (24 + 6 k) / 2 for k = 12, then / 2 again for the transition
+    channels = {k: ((24 + 6 * k) // 2 + 6 * k) // 2 + 5 * k for k in (12, 24)}
+    assert box_of(layer)["height"] / before == pytest.approx(channels[24] / channels[12], rel=0.02)
+    expect(page.locator(".costs")).to_contain_text("growth rate k 12 → 24")
 
 
 # --- a checkpoint of one's own

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from explorer.drawing import MOST_COLUMNS, differences, draw, opened_to
+from explorer import drawing as layout
+from explorer.drawing import MOST_COLUMNS, MOST_UNFOLDED, differences, draw, opened_to
 from explorer.families import FAMILIES, PRESETS, parse, plan
 from explorer.plan.wiring import shortcut
 
@@ -412,20 +413,19 @@ def test_the_second_pass_stands_below_the_first(name):
 
 
 def test_what_leaves_for_another_row_says_where_to():
-    drawing = drawn(cliquenet(4, 4, 4), "block")
+    drawing = drawn(cliquenet(4, 4, 4), "operation")
     leaving = {node.id: node.leaves_to for node in drawing.nodes if node.leaves_to}
-    head = next(node.row for node in drawing.nodes if node.id == "head")
-    features = [node for node in drawing.nodes if node.id.endswith("/feature") and node.row != head]
-    assert features
-    assert leaving == {node.id: "head" for node in features}
+    # a block's pooled feature goes to the head; the second pass, at the end of its row, to the transition beside it
+    assert leaving == {"block1.feature.pool": "head", "block2.feature.pool": "head"}
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------
 
 
 def test_rows():
-    drawing = drawn(resnet(), "operation")
-    # 1 input, 3 of the stem, 7 of stage 1 are 11 columns; stage 2 has 2 x 7 and would not fit; nor stage 3 beside it
+    drawing = drawn(resnet(blocks=(1, 2, 2)), "operation")
+    # 1 input, 3 of the stem, 7 of stage 1 are 11 columns; stage 2 has 2 x 7 and would not fit in 24; nor stage 3 beside
+    # it and the port
     rows = [[node.id for node in drawing.nodes if node.row == row] for row in range(3)]
     assert sum(map(len, rows)) == len(drawing.nodes)
     assert (rows[0][0], rows[0][-1]) == ("input", "layer1.0.relu2")
@@ -444,8 +444,9 @@ def test_rows():
         ("stage 2/block 1", "block", 1, 8, 14),
         ("stage 2", "stage", 1, 1, 14),
         ("stage 3/block 0", "block", 2, 1, 7),
-        ("stage 3", "stage", 2, 1, 7),
-        ("head", "stage", 2, 8, 9),
+        ("stage 3/block 1", "block", 2, 8, 14),
+        ("stage 3", "stage", 2, 1, 14),
+        ("head", "stage", 2, 15, 16),
     ]
 
 
@@ -461,12 +462,27 @@ def test_a_projection_stands_above_its_branch():
 # -- folding -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def folded(monkeypatch):
+    """Equal neighbours fold, however few there are."""
+    monkeypatch.setattr(layout, "MOST_UNFOLDED", 0)
+
+
 def folds(config):
     """Label and multiplicity of every closed block, in order."""
     return [(node.label, node.times) for node in drawn(config, "block").nodes if node.level == "block"]
 
 
-def test_resnet152_folds():
+def test_blocks_fold_only_where_they_do_not_fit():
+    # an input, a stem, a head, and 1 + n + 1 blocks
+    fits = resnet(blocks=(1, MOST_UNFOLDED - 6, 1))
+    assert {times for _, times in folds(fits)} == {1}
+    assert folds(resnet(blocks=(1, MOST_UNFOLDED - 1, 1)))[2] == (f"block 1–{MOST_UNFOLDED - 2}", MOST_UNFOLDED - 2)
+    # a paper's deepest, of which each block is seen
+    assert len(folds(PRESETS["resnet152"])) == 3 + 8 + 36 + 3
+
+
+def test_resnet152_folds(folded):
     # stages of 3, 8, 36, 3; the first block of each projects, the others are equal
     assert folds(PRESETS["resnet152"]) == [
         *[("block 0", 1), ("block 1–2", 2)],
@@ -486,11 +502,11 @@ def test_resnet152_folds():
         ("preresnet164_cifar", [("block 0", 1), ("block 1–17", 17)] * 3),
     ],
 )
-def test_other_resnets_fold(name, expected):
+def test_other_resnets_fold(name, expected, folded):
     assert folds(PRESETS[name]) == expected
 
 
-def test_projections_everywhere_fold_too():
+def test_projections_everywhere_fold_too(folded):
     assert folds(resnet(blocks=(3, 1, 2), shortcut="C")) == [
         ("block 0–2", 3),
         ("block 0", 1),
@@ -498,24 +514,35 @@ def test_projections_everywhere_fold_too():
     ]
 
 
-def test_blocks_that_differ_only_in_their_chance_to_be_dropped_do_not_fold():
+def test_blocks_that_differ_only_in_their_chance_to_be_dropped_do_not_fold(folded):
     assert folds(resnet(blocks=(3, 3, 3), drop_path=0.5)) == [(f"block {i}", 1) for i in (0, 1, 2)] * 3
 
 
 @pytest.mark.parametrize("name", [*FAMILIES["densenet"].presets, *FAMILIES["cliquenet"].presets])
-def test_no_two_layers_of_a_densenet_or_a_clique_are_equal(name):
+def test_no_two_layers_of_a_densenet_or_a_clique_are_equal(name, folded):
     assert {times for _, times in folds(PRESETS[name])} == {1}
 
 
-def test_a_fold_opens_to_one_of_its_blocks():
+def test_a_fold_opens_to_one_of_its_blocks_and_the_rest(folded):
     p = plan(PRESETS["resnet152"])
     drawing = draw(p, {"stage 3", "stage 3/block 1"})
-    nodes = {node.id for node in drawing.nodes}
-    assert nodes >= {f"layer3.1.{name}" for name in ("conv1", "bn1", "relu1", "conv2", "bn3", "add", "relu3")}
-    assert not [name for name in nodes if name.startswith("layer3.") and not name.startswith("layer3.1.")]
+    nodes = {node.id: node for node in drawing.nodes}
+    inside = {f"layer3.1.{name}" for name in ("conv1", "bn1", "relu1", "conv2", "bn3", "add", "relu3")}
+    assert inside <= nodes.keys()
+    assert {name for name in nodes if name.startswith("layer3.")} == {op.name for op in p.ops if "layer3.1." in op.name}
     assert [(frame.id, frame.label) for frame in drawing.frames if frame.level == "block"] == [
-        ("stage 3/block 1", "block 1–35 ×35")
+        ("stage 3/block 1", "block 1")
     ]
+    rest = nodes["stage 3/block 2"]
+    assert (rest.label, rest.times) == ("block 2–35", 34)
+    for b in (2, 17, 35):
+        assert drawing.nodes[drawing.places[f"layer3.{b}.conv2"]] == rest
+
+
+def test_equal_blocks_that_are_all_open_fold_too(folded):
+    drawing = drawn(PRESETS["resnet152"], "operation")
+    frames = [frame for frame in drawing.frames if frame.id == "stage 3/block 1"]
+    assert [frame.label for frame in frames] == ["block 1–35 ×35"]
     for b in (2, 17, 35):
         assert drawing.places[f"layer3.{b}.conv2"] == drawing.places["layer3.1.conv2"]
     assert drawing.places["layer3.0.conv2"] != drawing.places["layer3.1.conv2"]
@@ -624,9 +651,10 @@ def test_axioms(name, level):
     levels = {node.level for node in drawing.nodes if node.id != "input"} - {"port"}
     assert levels <= {"stage": {"stage"}, "block": {"stage", "block", "operation"}, "operation": {"operation"}}[level]
     for frame in drawing.frames:
-        # a row of several opened stages is never overfull
-        others = [f for f in drawing.frames if f.row == frame.row and f.level == "stage"]
-        assert frame.last < MOST_COLUMNS or len(others) == 1
+        # a row with opened blocks and several opened stages is never overfull
+        row = [f for f in drawing.frames if f.row == frame.row]
+        stages = [f for f in row if f.level == "stage"]
+        assert frame.last < MOST_COLUMNS or len(stages) == 1 or len(stages) == len(row)
 
 
 VARIED = {

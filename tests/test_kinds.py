@@ -29,7 +29,7 @@ from explorer.plan.kinds import KINDS
 from explorer.plan.kinds.norm import of_single_values
 from explorer.plan.kinds.upsample import transposed_conv, upsample
 from explorer.plan.wiring import owner
-from explorer.plots.network import figure
+from explorer.plots.network import scene, widest
 from explorer.running.kinds import RUNNING
 from explorer.running.network import blank, build, initialise, plan_of, run
 from explorer.running.source import plan_source
@@ -181,9 +181,8 @@ def test_no_position_sees_further_than_its_receptive_field(kind):
 @RUN
 def test_it_is_drawn_counted_and_remembered(kind):
     plan = example(kind)
-    drawing = draw(plan, opened_to(plan, "operation"))
-    picture = figure(drawing, plan)
-    legend = {trace.name: trace.marker.color for trace in picture.data if trace.mode == "markers" and trace.name}
+    picture = scene(draw(plan, opened_to(plan, "operation")), plan, widest(plan))
+    legend = {key["title"]: key["colour"] for key in picture["keys"]}
     assert legend[KINDS[kind].word] == KINDS[kind].colour
     assert [row.name for row in table(plan)] == [op.name for op in plan.ops[1:]]
     assert 0 < forward_bytes(plan) <= training_bytes(plan)
@@ -243,7 +242,7 @@ def test_deep_lift_is_complete(kind):
     [
         training_bytes,
         conventions,
-        lambda plan: figure(draw(plan, opened_to(plan, "operation")), plan),
+        lambda plan: scene(draw(plan, opened_to(plan, "operation")), plan, widest(plan)),
         lambda plan: table(plan, "stage"),
         blank,
         lambda plan: plan_source(plan, ""),

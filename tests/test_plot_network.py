@@ -1,14 +1,18 @@
-"""The figure of a network, read back number by number: places, colours by hand, rings, labels, and its weight."""
+"""The scene of a network, number by number: sizes, places, arcs, colours by hand, counts, labels, and its weight."""
 
-import math
+import json
 from itertools import pairwise
+from math import sqrt
 
 import numpy as np
 import pytest
 
+from explorer import drawing as layout
 from explorer.drawing import draw, opened_to
 from explorer.families import PRESETS, parse, plan
-from explorer.plots.network import ROLES, figure
+from explorer.plots import colours
+from explorer.plots.network import scene, widest
+from explorer.plots.network.sizes import LOWEST, ROOT, TALLEST, USUAL
 
 LEVELS = ("stage", "block", "operation")
 LARGE = ("resnet152", "densenet201", "cliquenet_s3")
@@ -27,46 +31,26 @@ TINY = {
 def drawn(config, opened):
     """Its plan and drawing; `opened` is a level, or ids."""
     p = plan(config)
-    ids = opened_to(p, opened) if isinstance(opened, str) else opened
-    return p, draw(p, ids)
+    return p, draw(p, opened_to(p, opened) if isinstance(opened, str) else opened)
 
 
-def pictured(config, opened, **options):
+def pictured(config, opened, reference=0, **options):
     p, drawing = drawn(config, opened)
-    return drawing, figure(drawing, p, **options)
+    return drawing, scene(drawing, p, reference or widest(p), **options)
 
 
-def nodes_of(picture):
-    """The trace in which every node is a marker."""
-    return next(trace for trace in picture.data if trace.hovertext is not None)
+def by_id(picture):
+    return {node["id"]: node for node in picture["nodes"] if node["level"] != "port"}
 
 
-def paths(drawing, picture):
-    """Each edge with the points of its line."""
-    found = {}
-    for role, (title, *_) in ROLES.items():
-        edges = [edge for edge in drawing.edges if edge.role == role]
-        trace = [t for t in picture.data if t.mode == "lines" and (t.name or "").startswith(title)]
-        assert len(trace) == bool(edges)
-        if edges:
-            points = np.array([trace[0].x, trace[0].y], float)
-            lines = np.split(points, np.flatnonzero(np.isnan(points[0])), axis=1)[:-1]
-            found |= {edge: line[:, ~np.isnan(line[0])] for edge, line in zip(edges, lines, strict=True)}
-    return found
+def tall(node):
+    return max(node["height"], node["gathered"])
 
 
-def rings(picture, name):
-    return [(x, y) for trace in picture.data if trace.name == name for x, y in zip(trace.x, trace.y, strict=True)]
-
-
-def colours(config, opened, colouring):
-    """id -> number, and the trace."""
-    drawing, picture = pictured(config, opened, colouring=colouring)
-    trace = nodes_of(picture)
-    numbers = dict(zip(trace.customdata, trace.marker.color, strict=True))
-    ports = {node.id for node in drawing.nodes if node.level == "port"}
-    assert all(numbers[i] == 0 for i in ports - set(drawing.places))
-    return numbers, trace
+@pytest.fixture
+def folded(monkeypatch):
+    """Equal neighbours fold, however few there are."""
+    monkeypatch.setattr(layout, "MOST_UNFOLDED", 0)
 
 
 # -- weight, ids -------------------------------------------------------------------------------------------------------
@@ -74,27 +58,17 @@ def colours(config, opened, colouring):
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", LARGE)
-def test_the_figure_is_light(name, level):
-    _, picture = pictured(PRESETS[name], level)
-    assert len(picture.to_json()) < 2e6
-
-
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("name", LARGE)
-def test_what_is_clicked_says_what_it_is(name, level):
+def test_the_scene_is_light_and_says_what_is_clicked(name, level):
     p = plan(PRESETS[name])
     drawing, picture = pictured(PRESETS[name], level)
-    closable = {frame.id for frame in drawing.frames}
+    assert len(json.dumps(picture)) < 5e5
+    assert [node["id"] for node in picture["nodes"]] == [node.id for node in drawing.nodes]
+    assert [frame["id"] for frame in picture["frames"]] == [frame.id for frame in drawing.frames]
     known = {op.name for op in p.ops} | {op.stage for op in p.ops} | {f"{op.stage}/{op.block}" for op in p.ops}
-    clickable = [trace for trace in picture.data if trace.customdata is not None]
-    assert [*nodes_of(picture).customdata] == [node.id for node in drawing.nodes]
-    assert {i for trace in clickable for i in trace.customdata} <= known
-    assert {i for trace in clickable if trace is not nodes_of(picture) for i in trace.customdata} == closable
-    # edges and rings take no clicks
-    for trace in picture.data:
-        if trace not in clickable:
-            assert trace.hoverinfo == "skip"
-            assert trace.customdata is None
+    assert {part["id"] for part in (*picture["nodes"], *picture["frames"])} <= known
+    # whatever is searched for by name is found: in its own node, or in the closed one around it
+    found = {name for node in picture["nodes"] for name in (node["id"], *node["holds"])}
+    assert {op.name for op in p.ops if op.name in {o.name for node in drawing.nodes for o in node.ops}} <= found
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -103,6 +77,46 @@ def test_no_operation_is_called_as_a_stage_or_block_is(name):
     groups = {op.stage for op in p.ops} | {f"{op.stage}/{op.block}" for op in p.ops}
     # but for the image, which is both and opens nothing
     assert groups & {op.name for op in p.ops} == {"input"}
+
+
+# -- sizes -------------------------------------------------------------------------------------------------------------
+
+
+def test_nodes_are_as_high_as_their_channels_and_as_wide_as_their_maps():
+    _, picture = pictured(parse(TINY), "stage")
+    # channels and side of what leaves each
+    expected = {"input": (3, 16), "stem": (8, 16), "stage 1": (8, 16), "stage 2": (16, 8), "stage 3": (32, 4)}
+    for name, (channels, side) in expected.items():
+        node = by_id(picture)[name]
+        assert node["height"] == pytest.approx(max(LOWEST, USUAL * channels / 32), abs=0.06)
+        assert node["width"] == pytest.approx(max(4, ROOT * sqrt(side)), abs=0.06)
+    # the ruler is a round number of channels on the same scale
+    channels = int(picture["ruler"]["text"].split()[0])
+    assert picture["ruler"]["height"] == pytest.approx(USUAL * channels / 32, abs=0.06)
+
+
+def test_a_concat_grows_layer_by_layer_with_the_growth_rate():
+    start = PRESETS["densenet40_12_cifar"]
+    reference = widest(plan(start))
+    for k in (12, 24):
+        _, picture = pictured(start.replace(growth_rate=k), "block", reference)
+        scale = USUAL / reference
+        for i in range(2, 13):
+            layer = by_id(picture)[f"block 1/layer {i}"]
+            # what it reads: 16 channels of the stem and k of each layer before it
+            assert layer["gathered"] == pytest.approx(scale * (16 + k * (i - 1)), abs=0.06)
+            assert layer["height"] == pytest.approx(scale * k, abs=0.06)
+
+
+def test_a_picture_too_tall_has_a_smaller_scale():
+    start = PRESETS["densenet40_12_cifar"]
+    _, picture = pictured(start.replace(growth_rate=96), "block", widest(plan(start)))
+    assert max(map(tall, picture["nodes"])) == pytest.approx(TALLEST, abs=0.1)
+
+
+def test_a_deeper_network_is_longer():
+    ends = [by_id(pictured(PRESETS[name], "block")[1])["head"]["x"] for name in ("resnet18", "resnet34")]
+    assert ends[1] > 1.2 * ends[0]
 
 
 # -- where everything is -----------------------------------------------------------------------------------------------
@@ -123,80 +137,64 @@ def named(cases):
 
 
 @pytest.mark.parametrize(("config", "level"), named(CASES))
-def test_nothing_is_outside_the_picture(config, level):
-    drawing, picture = pictured(config, level, selected="input", changed={op.name for op in plan(config).ops})
-    (left, right), (bottom, top) = picture.layout.xaxis.range, picture.layout.yaxis.range
-    for trace in picture.data:
-        for values, low, high in ((trace.x, left, right), (trace.y, bottom, top)):
-            found = np.array([value for value in values if value is not None], float)
-            found = found[~np.isnan(found)]
-            assert (found >= low).all(), trace.name
-            assert (found <= high).all(), trace.name
-    x, y = nodes_of(picture).x, nodes_of(picture).y
-    assert len({(float(a), float(b)) for a, b in zip(x, y, strict=True)}) == len(drawing.nodes)
-    # rows are read from top to bottom, a row from left to right
+def test_nothing_is_outside_the_picture_and_no_node_on_another(config, level):
+    drawing, picture = pictured(config, level)
+    width, height = picture["size"]
+    nodes = picture["nodes"]
+    for node in nodes:
+        assert 0 <= node["x"] - node["width"] / 2 <= node["x"] + node["width"] / 2 <= width
+        assert 0 <= node["y"] - tall(node) / 2 <= node["y"] + tall(node) / 2 <= height
+    for _, _, _, apex, _ in picture["edges"]:
+        assert apex is None or 0 <= apex <= height
+    for frame in picture["frames"]:
+        assert 0 <= frame["begin"] < frame["end"] <= width
+        assert 0 <= frame["y"] <= height
+    # rows are read from top to bottom, and a lane from left to right
     rows = [[i for i, node in enumerate(drawing.nodes) if node.row == row] for row in range(drawing.nodes[-1].row + 1)]
     for above, below in pairwise(rows):
-        assert min(y[above]) > max(y[below])
+        assert max(nodes[i]["y"] for i in above) < min(nodes[i]["y"] for i in below)
     for row in rows:
-        order = sorted(row, key=lambda i: drawing.nodes[i].x)
-        for i, j in pairwise(order):
-            assert (x[i] < x[j]) == (drawing.nodes[i].x < drawing.nodes[j].x)
+        for lane in {drawing.nodes[i].lane for i in row}:
+            order = sorted((i for i in row if drawing.nodes[i].lane == lane), key=lambda i: drawing.nodes[i].x)
+            for i, j in pairwise(order):
+                assert nodes[i]["x"] + nodes[i]["width"] / 2 <= nodes[j]["x"] - nodes[j]["width"] / 2 + 0.2
 
 
 @pytest.mark.parametrize(("config", "level"), named(CASES))
-def test_every_edge_goes_from_its_node_to_the_other(config, level):
+def test_an_arc_clears_what_it_goes_round(config, level):
     drawing, picture = pictured(config, level)
-    at = np.array([nodes_of(picture).x, nodes_of(picture).y], float)
-    lines = paths(drawing, picture)
-    assert len(lines) == len(drawing.edges)
-    for edge, line in lines.items():
-        assert line[:, 0] == pytest.approx(at[:, edge.source], abs=0.1)
-        assert line[1, -1] == pytest.approx(at[1, edge.target], abs=0.1)
-        # round a closed block it goes on to where its add is
-        joins = edge.role in ("identity", "projection", "padding") and drawing.nodes[edge.target].level == "block"
-        assert joins or line[0, -1] == pytest.approx(at[0, edge.target], abs=0.1)
-        # and never turns back; a second pass begins to the left of where the first has ended
-        steps = np.diff(line[0]) * np.sign(line[0, -1] - line[0, 0])
-        assert (steps >= -1e-3).all()
-
-
-@pytest.mark.parametrize("config", [PRESETS["resnet50"], parse(TINY), DEEP, PRESETS["preresnet164_cifar"]])
-def test_a_shortcut_round_a_closed_block_ends_between_it_and_what_follows(config):
-    drawing, picture = pictured(config, "block")
-    trace = nodes_of(picture)
-    joins = [
-        (float(x), float(y))
-        for other in picture.data
-        if other.marker.symbol == "circle-cross-open"
-        for x, y in zip(other.x, other.y, strict=True)
-    ]
-    around = sorted(
-        {e.target for e in drawing.edges if e.role in ("identity", "projection") and drawing.nodes[e.target].ops[1:]}
-    )
-    assert len(joins) == len(around)
-    for i in around:
-        behind = [x for x, y in joins if y == trace.y[i] and x > trace.x[i]]
-        after = [
-            trace.x[j] for j, n in enumerate(drawing.nodes) if n.row == drawing.nodes[i].row and trace.x[j] > trace.x[i]
+    nodes = picture["nodes"]
+    assert [tuple(edge[:3]) for edge in picture["edges"]] == [tuple(edge) for edge in drawing.edges]
+    for source, target, _, apex, _ in picture["edges"]:
+        if apex is None:
+            continue
+        lane = min(0, drawing.nodes[target].lane)
+        between = [
+            node
+            for node, place in zip(nodes, drawing.nodes, strict=True)
+            if (place.row, place.lane) == (drawing.nodes[target].row, lane)
+            and nodes[source]["x"] <= node["x"] <= nodes[target]["x"]
         ]
-        # nearer to the block whose add it is
-        assert min(behind) - trace.x[i] <= (min(after, default=math.inf) - trace.x[i]) / 2 + 0.01
+        if lane < 0:
+            assert apex > max(node["y"] + tall(node) / 2 for node in between)
+        else:
+            assert apex < min(node["y"] - tall(node) / 2 for node in between)
 
 
-@pytest.mark.parametrize("name", ["densenet121", "densenet40_12_cifar"])
-def test_a_longer_way_is_a_higher_arc(name):
-    drawing, picture = pictured(PRESETS[name], "block")
-    nodes, found = drawing.nodes, {}
-    for edge, (_, y) in paths(drawing, picture).items():
-        distance = nodes[edge.target].x - nodes[edge.source].x
-        found.setdefault(nodes[edge.source].row, set()).add((distance, round(y.max() - y[0], 2)))
-    for row in found.values():
-        for (near, low), (far, high) in pairwise(sorted(row)):
-            assert near < far
-            assert low < high
-        # between neighbours a line
-        assert {height for distance, height in row if distance == 1} == {0}
+def test_a_longer_way_is_a_higher_arc():
+    _, picture = pictured(PRESETS["densenet40_12_cifar"], "block")
+    ways = {}
+    for source, target, role, apex, _ in picture["edges"]:
+        if role == "concat" and apex is not None:
+            ways.setdefault(source, []).append((target, apex))
+    for found in ways.values():
+        assert [apex for _, apex in sorted(found)] == sorted((apex for _, apex in found), reverse=True)
+
+
+def test_a_shortcut_round_a_closed_block_ends_behind_it():
+    drawing, picture = pictured(PRESETS["resnet18"], "block")
+    behind = {target for _, target, role, _, behind in picture["edges"] if behind and role != "flow"}
+    assert behind == {i for i, node in enumerate(drawing.nodes) if node.level == "block"}
 
 
 # -- colours -----------------------------------------------------------------------------------------------------------
@@ -238,209 +236,133 @@ FIELDS = {
 }
 
 
+def shaded(values):
+    """The colours of numbers on one scale from zero to the largest."""
+    painted = colours.paint(np.array(list(values), float), max(values), signed=False)
+    return ["#{:02x}{:02x}{:02x}".format(*rgb) for rgb in painted.tolist()]
+
+
+def check_colours(picture, expected):
+    """id -> number."""
+    found = by_id(picture)
+    assert {name: found[name]["fill"] for name in expected} == dict(
+        zip(expected, shaded(expected.values()), strict=True)
+    )
+
+
 def test_colours_of_stages_by_hand():
     config = parse(TINY)
-    params, macs = sum(PARAMS.values()), sum(MACS.values())
     for colouring, expected in (
-        ("params", {name: 100 * count / params for name, count in PARAMS.items()}),
-        ("MACs", {name: 100 * count / macs for name, count in MACS.items()}),
-        ("activations", {name: count / 1e6 for name, count in BYTES.items()}),
+        ("params", PARAMS),
+        ("MACs", MACS),
+        ("activations", BYTES),
         ("receptive field", FIELDS),
     ):
-        numbers, trace = colours(config, "stage", colouring)
-        assert numbers == pytest.approx(expected)
-        # from zero to the largest
-        assert (trace.marker.cmin, trace.marker.cmax) == (0, pytest.approx(max(expected.values())))
-        assert trace.marker.colorscale[0] == (0, "#f7f7f7")
+        _, picture = pictured(config, "stage", colouring=colouring)
+        check_colours(picture, expected)
+        assert [tick["at"] for tick in picture["bar"]["ticks"]] == [0, 0.5, 1]
+        assert picture["bar"]["colours"][0] == "#f7f7f7"
+    assert picture["bar"]["ticks"][-1]["text"] == str(FIELDS["head"])
 
 
-def test_a_fold_has_the_costs_of_all_that_it_stands_for():
+def test_a_fold_has_the_costs_of_all_that_it_stands_for(folded):
     config = parse(TINY | {"blocks": (1, 3, 1)})
     equal = {"params": 2 * (16 * 16 * 9 + 2 * 16), "MACs": 2 * 16 * 16 * 9 * 8**2, "activations": 7 * 4 * 16 * 8**2}
-    params, macs = sum(PARAMS.values()) + equal["params"], sum(MACS.values()) + equal["MACs"]
-    expected = {
-        "params": 100 * 2 * equal["params"] / params,
-        "MACs": 100 * 2 * equal["MACs"] / macs,
-        "activations": 2 * equal["activations"] / 1e6,
-    }
-    for colouring, number in expected.items():
-        assert colours(config, "block", colouring)[0]["stage 2/block 1"] == pytest.approx(number)
+    before = {"params": PARAMS, "MACs": MACS, "activations": BYTES}
+    for colouring, number in equal.items():
+        _, picture = pictured(config, {"stage 2"}, colouring=colouring)
+        others = {name: count for name, count in before[colouring].items() if name != "stage 2"}
+        first = before[colouring]["stage 2"] - number
+        check_colours(picture, others | {"stage 2/block 0": first, "stage 2/block 1": 2 * number})
 
 
-def test_a_fold_sees_what_the_last_of_its_blocks_sees():
-    # 13 pixels after block 0, and 8 more after each; as when the stage is closed
+def test_a_fold_sees_what_the_last_of_its_blocks_sees(folded):
+    # 13 pixels after block 0, and 8 more after each; as when the stage is closed; 8 more in all later ones
     config = parse(TINY | {"blocks": (1, 3, 1)})
-    assert colours(config, "stage", "receptive field")[0]["stage 2"] == 13 + 2 * 8
-    assert colours(config, "block", "receptive field")[0]["stage 2/block 1"] == 13 + 2 * 8
-
-
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize(
-    "name", ["resnet50", "resnet20_cifar", "preresnet164_cifar", "densenet_bc100_12_cifar", "cliquenet_k36_t12"]
-)
-def test_shares_add_up(name, level):
-    for colouring in ("params", "MACs"):
-        _, trace = colours(PRESETS[name], level, colouring)
-        assert sum(trace.marker.color) == pytest.approx(100)
-    _, trace = colours(PRESETS[name], level, "activations")
-    assert sum(trace.marker.color) == pytest.approx(4 * sum(op.size for op in plan(PRESETS[name]).ops) / 1e6)
-
-
-def test_a_port_costs_nothing():
-    drawing, picture = pictured(PRESETS["densenet121"], "block", colouring="params")
-    ports = [i for i, node in enumerate(drawing.nodes) if node.level == "port"]
-    assert ports
-    assert {float(nodes_of(picture).marker.color[i]) for i in ports} == {0}
+    after = {"stage 3": FIELDS["stage 3"] + 8, "head": FIELDS["head"] + 8}
+    for opened, name in ((set(), "stage 2"), ({"stage 2"}, "stage 2/block 1")):
+        _, picture = pictured(config, opened, colouring="receptive field")
+        check_colours(picture, {"input": 1, "stem": 3, "stage 1": 7, name: 13 + 2 * 8} | after)
 
 
 def test_kinds_have_colours_and_a_legend():
     drawing, picture = pictured(parse(TINY), "operation")
-    colour = dict(zip([node.ops[-1].kind for node in drawing.nodes], [*nodes_of(picture).marker.color], strict=True))
-    legend = {trace.name: trace.marker.color for trace in picture.data if trace.x[0] is None}
-    expected = {"conv", "norm", "activation", "add", "global pool", "linear"}
-    assert set(legend) == expected
-    assert all(legend[kind] == colour[kind.replace(" ", "_")] for kind in expected)
-    assert len({legend[kind] for kind in expected}) == len(expected)
-    # the roles of edges say how many they are: two blocks keep their shape; two project, in three steps each
-    names = [trace.name for trace in picture.data if trace.mode == "lines" and trace.name]
-    assert "identity shortcut (2)" in names
-    assert "projection shortcut (6)" in names
+    of_kind = {place.ops[-1].kind: node["fill"] for place, node in zip(drawing.nodes, picture["nodes"], strict=True)}
+    legend = {key["title"]: key["colour"] for key in picture["keys"]}
+    assert {"conv", "norm", "activation", "add", "global pool", "linear"} <= set(legend)
+    assert all(legend[kind] == of_kind[kind.replace(" ", "_")] for kind in legend)
+    assert len({*legend.values()}) == len(legend)
 
 
-# -- rings -------------------------------------------------------------------------------------------------------------
+def counted(config, level):
+    return {role["role"]: role["count"] for role in pictured(config, level)[1]["roles"] if role["count"]}
 
 
-def place(drawing, picture, name):
-    i = drawing.places[name]
-    return nodes_of(picture).x[i], nodes_of(picture).y[i]
+@pytest.mark.parametrize("level", ["block", "operation"])
+def test_the_legend_says_how_many_shortcuts_the_network_has(level, folded):
+    # as many as blocks; one projects in each stage that changes the shape; whatever folds
+    assert counted(PRESETS["resnet34"], level) == {"identity": 3 + 4 + 6 + 3 - 3, "projection": 3}
+    assert counted(PRESETS["resnet50"], level) == {"identity": 3 + 4 + 6 + 3 - 4, "projection": 4}
+    assert counted(PRESETS["plain20_cifar"], level) == {}
+    # a layer reads the block's input and all layers before it, and so does what follows the last: 1 + 2 + ... ; a
+    # first layer reads one tensor, for which there is no concat
+    layers = (6, 12, 24, 16)
+    assert counted(PRESETS["densenet121"], level) == {"concat": sum(sum(range(2, n + 2)) for n in layers)}
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_the_selected_operation_is_ringed_where_it_is(level):
-    config, name = PRESETS["resnet50"], "layer3.4.conv2"
-    drawing, picture = pictured(config, level, selected=name)
-    shown = drawing.nodes[drawing.places[name]]
-    # block 4 of the third stage folds with blocks 1 to 5
-    assert shown.id == {"stage": "stage 3", "block": "stage 3/block 1", "operation": "layer3.1.conv2"}[level]
-    assert rings(picture, "selected") == [place(drawing, picture, name)]
-    assert rings(picture, "differs") == []
+def test_the_legend_counts_the_second_pass_of_a_clique():
+    # in each of 3 blocks each of 4 layers is computed anew from the 3 others
+    assert counted(PRESETS["cliquenet_k12_t12"], "block")["second pass"] == 3 * 4 * 3
 
 
-def test_nothing_is_ringed_without_a_reason():
-    _, picture = pictured(PRESETS["resnet18"], "block", selected="no.such.operation", changed={"nor.such"})
-    assert rings(picture, "selected") == rings(picture, "differs") == []
+# -- marks and texts ---------------------------------------------------------------------------------------------------
 
 
-def test_changed_operations_are_ringed():
-    drawing, picture = pictured(PRESETS["resnet18"], "stage", changed={"layer2.0.conv1", "layer2.0.conv2", "fc"})
-    assert rings(picture, "differs") == [place(drawing, picture, name) for name in ("layer2.0.conv1", "fc")]
-    drawing, picture = pictured(PRESETS["resnet18"], "operation", changed={"layer2.0.conv1", "layer2.0.conv2", "fc"})
-    assert rings(picture, "differs") == [
-        place(drawing, picture, name) for name in ("layer2.0.conv1", "layer2.0.conv2", "fc")
-    ]
+def test_changed_operations_are_marked_in_whatever_shows_them():
+    changed = {"layer2.0.conv1", "layer2.0.conv2", "fc", "no.such.operation"}
+    for level, expected in (("stage", ["stage 2", "head"]), ("operation", ["layer2.0.conv1", "layer2.0.conv2", "fc"])):
+        _, picture = pictured(PRESETS["resnet18"], level, changed=changed)
+        assert [node["id"] for node in picture["nodes"] if node["changed"]] == expected
+    assert not any(node["changed"] for node in pictured(PRESETS["resnet18"], "block")[1]["nodes"])
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_fold_is_ringed_for_any_block_that_it_stands_for(level):
-    # ResNet-101 has 17 blocks in its third stage that ResNet-50 has not: 6 to 22
-    more = {op.name for op in plan(PRESETS["resnet101"]).ops if op.name not in plan(PRESETS["resnet50"])}
-    assert {name.split(".")[1] for name in more} == {str(b) for b in range(6, 23)}
-    drawing, picture = pictured(PRESETS["resnet101"], level, changed=more)
-    expected = {place(drawing, picture, name) for name in more}
-    assert set(rings(picture, "differs")) == expected
-    assert len(expected) == (10 if level == "operation" else 1)
+def test_ports_are_not_marked():
+    name = "layer2.1.relu2"
+    drawing, picture = pictured(PRESETS["resnet18"], "operation", changed={name})
+    assert "port" in {node.level for node in drawing.nodes if node.id == name}
+    assert [node["level"] for node in picture["nodes"] if node["changed"]] == ["operation"]
 
 
-def test_ports_are_not_ringed():
-    name = "layer1.0.relu2"
-    drawing, picture = pictured(parse(TINY), "operation", changed={name}, selected=name)
-    assert [node.level for node in drawing.nodes if node.id == name] == ["operation", "port"]
-    assert rings(picture, "differs") == rings(picture, "selected") == [place(drawing, picture, name)]
-
-
-# -- labels ------------------------------------------------------------------------------------------------------------
-
-CHARACTER, LINE = 6.4, 14.0  # of text of 11 pixels, about
-
-
-def labels(picture):
-    """(text, left, right, bottom, top) of all that is written."""
-    found = []
-    for trace in picture.data:
-        if "text" not in (trace.mode or ""):
-            continue
-        position = trace.textposition or "middle center"
-        positions = [position] * len(trace.x) if isinstance(position, str) else position
-        size = trace.marker.size
-        sizes = [size or 0] * len(trace.x) if size is None or np.isscalar(size) else size
-        for x, y, text, where, wide in zip(trace.x, trace.y, trace.text, positions, sizes, strict=True):
-            lines, (up, side) = text.split("<br>"), where.split()
-            width, height, half = CHARACTER * max(map(len, lines)), LINE * len(lines), wide / 2
-            left = {"left": x - half - width, "center": x - width / 2, "right": x + half}[side]
-            bottom = {"top": y + half, "middle": y - height / 2, "bottom": y - half - height}[up]
-            if text:
-                found.append((text, left, left + width, bottom, bottom + height))
-    return found
-
-
-LABELLED = [
-    *((PRESETS[name], "block") for name in ("resnet50", "densenet121", "densenet201", "cliquenet_s3")),
-    *((PRESETS[name], "stage") for name in ("resnet50", "densenet121", "cliquenet_s3")),
-    *((PRESETS[name], "operation") for name in ("resnet50", "cliquenet_k36_t12")),
-]
-
-
-@pytest.mark.parametrize(("config", "level"), named(LABELLED))
-def test_labels_do_not_overlap(config, level):
-    _, picture = pictured(config, level)
-    written = labels(picture)
-    assert written
-    over = [
-        (one[0], other[0])
-        for i, one in enumerate(written)
-        for other in written[:i]
-        if min(one[2], other[2]) - max(one[1], other[1]) > CHARACTER / 2
-        and min(one[4], other[4]) - max(one[3], other[3]) > LINE / 4
-    ]
-    assert over == []
-
-
-@pytest.mark.parametrize(("config", "level"), named(LABELLED))
-def test_labels_are_not_cut_off(config, level):
-    _, picture = pictured(config, level)
-    (left, right), (bottom, top) = picture.layout.xaxis.range, picture.layout.yaxis.range
-    for text, begin, end, low, high in labels(picture):
-        # the width is an estimate: within a character
-        assert begin >= left - CHARACTER, text
-        assert end <= right + CHARACTER, text
-        assert low >= bottom, text
-        assert high <= top, text
-
-
-def test_labels_of_folds_say_how_many():
+def test_folds_say_how_many_they_stand_for(folded):
     _, picture = pictured(PRESETS["resnet50"], "block")
-    assert [text for text in nodes_of(picture).text if "×" in text] == [
-        "block 1–2 ×2",
-        "block 1–3 ×3",
-        "block 1–5 ×5",
-        "block 1–2 ×2",
+    assert [(node["labels"][0], node["times"]) for node in picture["nodes"] if node["times"] > 1] == [
+        ("block 1–2", 2),
+        ("block 1–3", 3),
+        ("block 1–5", 5),
+        ("block 1–2", 2),
     ]
 
 
-def test_what_leaves_for_another_row_is_written_on_it():
-    drawing, picture = pictured(PRESETS["cliquenet_s3"], "block")
-    texts = dict(zip(nodes_of(picture).customdata, nodes_of(picture).text, strict=True))
-    leaving = [node.id for node in drawing.nodes if node.leaves_to == "head"]
-    assert leaving == ["block 1/feature", "block 2/feature", "block 3/feature"]
-    for identity in leaving:
-        assert "→ head" in texts[identity]
+def test_what_leaves_for_another_row_says_where_to():
+    drawing, picture = pictured(PRESETS["cliquenet_k36_t12"], "operation")
+    leaving = [i for i, node in enumerate(drawing.nodes) if node.leaves_to]
+    assert leaving
+    for i in leaving:
+        assert picture["nodes"][i]["labels"][0].endswith(f"→ {drawing.nodes[i].leaves_to}")
 
 
-def test_hover_texts_say_the_costs():
+def test_shapes_are_written_once_for_neighbours_that_share_one():
+    _, picture = pictured(PRESETS["resnet18"], "block")
+    written = [node["shape"] for node in picture["nodes"] if node["shape"]]
+    assert written == ["3×224×224", "64×56×56", "128×28×28", "256×14×14", "512×7×7", "1000×1×1"]
+
+
+def test_pointing_at_a_node_says_its_costs():
     _, picture = pictured(parse(TINY), "stage")
-    texts = dict(zip(nodes_of(picture).customdata, nodes_of(picture).hovertext, strict=True))
+    says = by_id(picture)["stage 2"]["says"]
     share = PARAMS["stage 2"] / sum(PARAMS.values())
-    assert f"{PARAMS['stage 2']:,} params ({share:.1%})" in texts["stage 2"]
-    assert f"{MACS['stage 2']:,} MACs" in texts["stage 2"]
-    assert "8×16×16 → 16×8×8" in texts["stage 2"]
-    assert "sees 21 px" in texts["stage 2"]
+    assert says[0] == "stage 2"
+    assert f"{PARAMS['stage 2']:,} params ({share:.1%})" in says
+    assert f"{MACS['stage 2']:,} MACs ({MACS['stage 2'] / sum(MACS.values()):.1%})" in says
+    assert "8×16×16 → 16×8×8" in says
+    assert "sees 21 px" in says

@@ -96,6 +96,24 @@ def click(app: AppTest, key: str, data: Any) -> AppTest:
     return _told(app, found.proto.id, {"selection": selection})
 
 
+def component(app: AppTest, key: str) -> Any:
+    """What the component with this key is given to draw."""
+    return json.loads(_component(app, key).json)
+
+
+def press(app: AppTest, key: str, identity: str) -> AppTest:
+    """The session after a click within a component, which tells what was clicked."""
+    events = f"$$STREAMLIT_INTERNAL_KEY_{_component(app, key).id}__events"
+    states = app._tree.get_widget_states()
+    states.widgets.add(id=events, json_trigger_value=json.dumps([{"event": "clicked", "value": identity}]))
+    return fine(app._run(states))
+
+
+def _component(app: AppTest, key: str) -> Any:
+    (found,) = (one.proto for one in app.get("bidi_component") if one.proto.id.endswith(f"-{key}"))
+    return found
+
+
 def tick(app: AppTest, key: str, row: int) -> AppTest:
     """The session after the row of a table was ticked."""
     (found,) = (one for one in app.dataframe if one.proto.id.endswith(key))

@@ -14,7 +14,7 @@ STYLE = """<style>
 .st-key-costs_bar { position: sticky; top: 3.75rem; z-index: 80; }
 .costs { display: flex; flex-wrap: wrap; gap: 0.2rem 1.8rem; padding: 0.4rem 0.9rem; border-radius: 0.5rem;
   border: 1px solid rgba(128, 128, 128, 0.35); font-variant-numeric: tabular-nums;
-  background: color-mix(in srgb, Canvas 88%, transparent); backdrop-filter: blur(10px); }
+  background: Canvas; }
 .costs div { white-space: nowrap; }
 .costs small { display: block; font-size: 0.78rem; line-height: 1.3rem; }
 .costs b { font-weight: 600; }
@@ -23,6 +23,7 @@ STYLE = """<style>
   background: rgba(230, 159, 0, 0.22); animation: costs-flash 1.4s ease-out; }
 @keyframes costs-flash { 0%, 30% { background: rgba(230, 159, 0, 0.9); } }
 @media (prefers-reduced-motion: reduce) { .costs i { animation: none; } }
+@media (max-width: 640px) { .costs .minor { display: none; } }
 </style>"""
 
 
@@ -32,15 +33,16 @@ class Figure(NamedTuple):
     label: str
     value: str
     change: str = ""
+    minor: bool = False  # left out where the window is narrow
 
 
 @panel
 def costs_bar(config: Config, before: Config | None) -> None:
     """`before` is the network as it was when the present turning of a knob began; None where none is turned."""
-    cells = [
-        f"<div><small>{figure.label}{f'<i>{figure.change}</i>' if figure.change else ''}</small><b>{figure.value}</b></div>"
-        for figure in figures(config, before)
-    ]
+    cells = []
+    for label, value, change, minor in figures(config, before):
+        marked = f"<i>{change}</i>" if change else ""
+        cells.append(f"<div class='{'minor' if minor else ''}'><small>{label}{marked}</small><b>{value}</b></div>")
     if before is not None:
         cells.append(f"<div><small>Turned</small><b class='words'>{escape(turned(config, before))}</b></div>")
     with st.container(key="costs_bar"):
@@ -48,18 +50,20 @@ def costs_bar(config: Config, before: Config | None) -> None:
 
 
 def figures(config: Config, before: Config | None) -> tuple[Figure, ...]:
-    now, network = costs.summary(plan(config)), plan(config)
+    network = plan(config)
+    now = costs.summary(network)
     was = costs.summary(plan(before)) if before else now
     depth = chosen_depth(config) or str(family_of(config).depth(config))
     return (
         Figure("Parameters", f"{network.params:,}", _change(was.params, now.params)),
         Figure("MACs", f"{network.macs:,}", _change(was.macs, now.macs)),
-        Figure("FLOPs", f"{2 * network.macs:,}"),
+        Figure("FLOPs", f"{2 * network.macs:,}", minor=True),
         Figure("Depth", depth),
         Figure(
             "Receptive field",
             f"{now.receptive_field:,} px",
             f"{now.receptive_field - was.receptive_field:+,} px" if now.receptive_field != was.receptive_field else "",
+            minor=True,
         ),
     )
 

@@ -87,8 +87,9 @@ def _draw(
         data={
             "scene": _scene(config, opened, network.widest(plan(origin)), colouring, different),
             "selected": selected,
-            "network": str(hash(config)),
-            "title": f"Drawing of the network, {len(drawn.ops) - 1} operations. Arrow keys go from node to node, Enter opens one.",
+            "network": config.model_dump_json(),
+            "title": f"Drawing of the network, {len(drawn.ops) - 1} operations. "
+            "Arrow keys go from node to node, Enter opens one.",
             "name": "network",
         },
         on_clicked_change=clicked,

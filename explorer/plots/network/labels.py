@@ -15,7 +15,7 @@ def labels(node: Node) -> list[str]:
 
 
 def shapes(drawing: Drawing) -> dict[int, tuple[str, int]]:
-    """Where the trunk's shape changes: the first node of neighbours that have one shape -> that, and the last of them."""
+    """Where the trunk's shape changes: the first node of neighbours of one shape -> the shape, and the last of them."""
     found: dict[int, tuple[str, int]] = {}
     first, before = 0, (-1, "")
     for i, node in enumerate(drawing.nodes):

@@ -9,7 +9,7 @@ from explorer.counting.costs import Row
 from explorer.drawing import Drawing, Node
 from explorer.plan import Plan
 from explorer.plan.kinds import KINDS
-from explorer.plots.colours import UNSIGNED_TABLE
+from explorer.plots import colours
 from explorer.wording import number
 
 Colouring = Literal["kind", "params", "MACs", "activations", "receptive field"]
@@ -44,14 +44,13 @@ def _costs(drawing: Drawing, plan: Plan, rows: list[Row], colouring: Colouring) 
     """Each node in the shade of what it costs, or of how far it sees."""
     values, title = _values(drawing, plan, rows, colouring)
     most = float(values.max(initial=1e-9))
-    steps = (values / most * (len(UNSIGNED_TABLE) - 1)).round().astype(int)
     ticks = [{"at": share, "text": number(share * most)} for share in (0, 0.5, 1)]
-    bar = {"title": title, "colours": [_hex(i) for i in range(0, len(UNSIGNED_TABLE), 31)], "ticks": ticks}
-    return Paint([_hex(step) for step in steps.tolist()], [], bar)
+    bar = {"title": title, "colours": _shades(np.linspace(0, 1, 9), 1), "ticks": ticks}
+    return Paint(_shades(values, most), [], bar)
 
 
-def _hex(step: int) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*UNSIGNED_TABLE[step].tolist())
+def _shades(values: NDArray[np.float64], most: float) -> list[str]:
+    return ["#{:02x}{:02x}{:02x}".format(*rgb) for rgb in colours.paint(values, most, signed=False).tolist()]
 
 
 def _values(drawing: Drawing, plan: Plan, rows: list[Row], colouring: Colouring) -> tuple[NDArray[np.float64], str]:

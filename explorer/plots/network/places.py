@@ -98,7 +98,7 @@ def _columns(drawing: Drawing, size: Sizes) -> tuple[list[Numbers], float]:
 
 def _levels(nodes: Sequence[Node]) -> set[str]:
     """Those that say how much room there is: single operations among blocks take a block's."""
-    levels = {node.level for node in nodes} - {"port"}
+    levels = {str(node.level) for node in nodes} - {"port"}
     return levels - {"operation"} or levels
 
 

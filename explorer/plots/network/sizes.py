@@ -1,8 +1,8 @@
 """How large is a node? As high as it has channels, and as wide as its maps are, on one scale for the whole network.
 
 The scale of heights is set by the network that the visitor started from, not by the one that is drawn: else a growth
-rate of 48 would look as one of 12 does. Heights are in proportion to channels; widths to the root of a map's side, since
-224 pixels and 7 would not fit one picture.
+rate of 48 would look as one of 12 does. Heights are in proportion to channels, widths to the root of a map's side: 224
+pixels and 7 would not fit one picture otherwise.
 """
 
 from typing import NamedTuple
