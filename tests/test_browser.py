@@ -501,6 +501,7 @@ def box_of(where: Locator) -> dict[str, float]:
 def test_the_drawing_is_looked_at_closely_and_walked_through(visit: Visit) -> None:
     page = visit("", 1280, 1500, network=SMALL)
     drawing = page.locator("[class*=st-key-drawing] svg[role=group]")
+    tools = page.locator("[class*=st-key-drawing] .tools")
     block, lit = node(page, "stage 2/block 1"), drawing.locator(".near")
     before = box_of(block)
     # pointing: its neighbours stand out, all else fades, and its costs are said
@@ -523,12 +524,12 @@ def test_the_drawing_is_looked_at_closely_and_walked_through(visit: Visit) -> No
     drawing.dblclick(position={"x": 5, "y": 5})
     assert box_of(block) == before
     # a full screen has a reset of its own
-    page.get_by_role("button", name="Full screen").click()
+    tools.get_by_role("button", name="Full screen").click()
     page.wait_for_timeout(300)
     whole = box_of(block)
-    page.get_by_role("button", name="Zoom in").click()
+    tools.get_by_role("button", name="Zoom in").click()
     assert box_of(block)["width"] > whole["width"]
-    page.get_by_role("button", name="Reset", exact=True).last.click()
+    tools.get_by_role("button", name="Reset").click()
     assert box_of(block) == whole
     page.keyboard.press("Escape")
     page.evaluate("document.fullscreenElement && document.exitFullscreen()")
@@ -549,20 +550,26 @@ def test_the_drawing_is_looked_at_closely_and_walked_through(visit: Visit) -> No
 
 
 def test_a_knob_moves_the_drawing(visit: Visit) -> None:
-    page = visit("", 1280, 1500, network="densenet_bc40_12_cifar")
+    page = visit("", 1280, 800, network="densenet_bc40_12_cifar")
     layer = page.locator("[data-id='block 3/layer 6'] .gathered")
-    assert layer.bounding_box()
     before = box_of(layer)["height"]
     slider = page.get_by_role("slider", name="Growth rate k")
     slider.focus()
-    for _ in range(12):
-        slider.press("ArrowRight")
-    settled(page)
-    page.wait_for_timeout(600)
-    # the layer reads 60 channels and five times k: 60 are (24 + 6 k) / 2 for k = 12, then / 2 again for the transition
-    channels = {k: ((24 + 6 * k) // 2 + 6 * k) // 2 + 5 * k for k in (12, 24)}
-    assert box_of(layer)["height"] / before == pytest.approx(channels[24] / channels[12], rel=0.02)
-    expect(page.locator(".costs")).to_contain_text("growth rate k 12 → 24")
+    page.wait_for_timeout(300)
+    frames = [page.screenshot()]
+    for _ in range(5):
+        for _ in range(4):
+            slider.press("ArrowRight")
+        settled(page)
+        page.wait_for_timeout(500)  # it moves for 0.35 s
+        frames.append(page.screenshot())
+    # of n channels a transition lets half through, and a layer adds k; the sixth reads what five have added
+    channels = {k: ((24 + 6 * k) // 2 + 6 * k) // 2 + 5 * k for k in (12, 32)}
+    assert box_of(layer)["height"] / before == pytest.approx(channels[32] / channels[12], rel=0.02)
+    expect(page.locator(".costs")).to_contain_text("growth rate k 12 → 32")
+    # for the README
+    first, *rest = (Image.open(io.BytesIO(frame)).resize((800, 500)).quantize(48) for frame in frames)
+    first.save(ARTEFACTS / "drag.gif", save_all=True, append_images=rest, duration=[900, *[400] * 4, 1600], loop=0)
 
 
 # --- a checkpoint of one's own

@@ -30,15 +30,16 @@ class Drawing {
   tools() {
     this.search = html("input", { type: "search", placeholder: "Find an operation", ariaLabel: "Find an operation by name" })
     this.count = html("output")
-    const button = (text, title, onclick, className = "") => html("button", { type: "button", textContent: text, title, ariaLabel: title, onclick, className })
+    const button = (text, title, onclick, more = {}) =>
+      html("button", { type: "button", textContent: text, title, onclick, ...more })
     return html(
       "div",
       { className: "tools" },
       this.search,
       this.count,
-      button("−", "Zoom out", () => this.view.zoom(1 / 1.5), "apart"),
-      button("+", "Zoom in: the wheel does so too", () => this.view.zoom(1.5)),
-      button("Reset", "See all of it: a double click does so too", () => this.view.fit()),
+      button("−", "Zoom out", () => this.view.zoom(1 / 1.5), { className: "apart", ariaLabel: "Zoom out" }),
+      button("+", "Zoom in, as the wheel does", () => this.view.zoom(1.5), { ariaLabel: "Zoom in" }),
+      button("Reset", "See all of it, as after a double click", () => this.view.fit()),
       button("Full screen", "Draw it as large as the screen; Escape ends it", () => this.fullscreen()),
       button("SVG", "Save as SVG", () => save(this.svg, this.data.name, "svg")),
       button("PNG", "Save as PNG", () => save(this.svg, this.data.name, "png")),
@@ -122,7 +123,7 @@ class Drawing {
     })
     svg.addEventListener("pointerleave", () => this.point())
     svg.addEventListener("click", event => {
-      if (this.view.dragged) return
+      if (this.view.dragged || event.detail > 1) return // the second of a double click, which shows all again
       const close = event.target.closest?.("[data-close]")
       if (close) this.clicked(close.dataset.close)
       else if (index(event) >= 0) this.click(index(event))
