@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from explorer.plan.kinds.kind import Counted, Kind, nothing
+from explorer.plan.kinds.kind import Counted, Kind, nothing, same_position
 from explorer.plan.operations import Op, Plan
 from explorer.plan.writer import Writer
 
@@ -69,6 +69,7 @@ KINDS = (
         weighted=False,
         counted=Counted(nothing, nothing, nothing, nothing, by_ptflops, by_ptflops_function),
         keeps=keeps,
+        window=same_position,
         example=example,
         sparse=is_relu,
     ),

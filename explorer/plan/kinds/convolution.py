@@ -90,6 +90,12 @@ def shared_conv(net: Writer, name: str, x: Op, kernel: Kernel, start: int = 0) -
     )
 
 
+def window(op: Op, x: Op, i: int) -> tuple[int, int]:
+    a: Conv = op.attributes
+    first = i * a.stride - a.padding
+    return first, first + (a.kernel - 1) * a.dilation
+
+
 def reads(op: Op, channels: slice) -> slice | None:
     a: Conv = op.attributes
     return None if a.groups > 1 else slice(a.start + channels.start, a.start + channels.stop)
@@ -124,6 +130,7 @@ KINDS = (
         weighted=True,
         counted=Counted(biases, by_positions, fvcore=macs, thop=macs, ptflops=macs),
         keeps=keeps_inputs,
+        window=window,
         example=example,
         mentioned=1,
         detour="projection",

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from explorer.plan.kinds.kind import UNCOUNTED, Kind, keeps_nothing
+from explorer.plan.kinds.kind import UNCOUNTED, Kind, keeps_nothing, same_position
 from explorer.plan.operations import Op
 from explorer.plan.writer import Writer
 
@@ -44,6 +44,7 @@ KINDS = (
         counted=UNCOUNTED,
         keeps=keeps_nothing,
         keeps_beside=mask,
+        window=same_position,
         example=dropout_example,
     ),
     Kind(
@@ -53,6 +54,7 @@ KINDS = (
         weighted=False,
         counted=UNCOUNTED,
         keeps=keeps_nothing,
+        window=same_position,
         example=drop_path_example,
     ),
 )

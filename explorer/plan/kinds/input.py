@@ -1,6 +1,6 @@
 """The image."""
 
-from explorer.plan.kinds.kind import UNCOUNTED, Kind, keeps_nothing
+from explorer.plan.kinds.kind import UNCOUNTED, Kind, keeps_nothing, same_position
 from explorer.plan.operations import Op
 from explorer.plan.writer import Writer
 
@@ -18,6 +18,7 @@ KINDS = (
         weighted=False,
         counted=UNCOUNTED,
         keeps=keeps_nothing,
+        window=same_position,
         example=example,
     ),
 )

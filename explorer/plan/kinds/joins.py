@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from explorer.plan.kinds.kind import UNCOUNTED, Kind, keeps_inputs, keeps_nothing
+from explorer.plan.kinds.kind import UNCOUNTED, Kind, keeps_inputs, keeps_nothing, same_position
 from explorer.plan.kinds.pools import global_pool
 from explorer.plan.operations import Op
 from explorer.plan.writer import Writer
@@ -36,6 +36,10 @@ def concat(net: Writer, name: str, xs: Sequence[Op]) -> Op:
     return net.write(name, "concat", names, (sum(channels), h, w), 0, 0, strides[0], max(fields), None)
 
 
+def of_map_or_gate(op: Op, x: Op, i: int) -> tuple[int, int]:
+    return (0, 0) if x.shape[1:] == (1, 1) else (i, i)
+
+
 def add_example(net: Writer) -> Op:
     return add(net, "add", net.input, net.input)
 
@@ -56,6 +60,7 @@ KINDS = (
         weighted=False,
         counted=UNCOUNTED,
         keeps=keeps_nothing,
+        window=same_position,
         example=add_example,
         mentioned=4,
         join="sum",
@@ -67,6 +72,7 @@ KINDS = (
         weighted=False,
         counted=UNCOUNTED,
         keeps=keeps_inputs,
+        window=of_map_or_gate,
         example=multiply_example,
         join="gate",
     ),
@@ -77,6 +83,7 @@ KINDS = (
         weighted=False,
         counted=UNCOUNTED,
         keeps=keeps_nothing,
+        window=same_position,
         example=concat_example,
         mentioned=5,
         join="concat",

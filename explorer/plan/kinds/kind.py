@@ -8,6 +8,7 @@ from explorer.plan.operations import Op
 from explorer.plan.writer import Writer
 
 Count = Callable[[Op, Op], int]  # of an operation on its first input
+Window = Callable[[Op, Op, int], tuple[int, int]]  # of an operation on one of its inputs, at a position along a side
 
 
 def nothing(op: Op, x: Op) -> int:
@@ -48,6 +49,14 @@ def keeps_output(op: Op) -> tuple[str, ...]:
     return (op.name,)
 
 
+def same_position(op: Op, x: Op, i: int) -> tuple[int, int]:
+    return i, i
+
+
+def all_positions(op: Op, x: Op, i: int) -> tuple[int, int]:
+    return 0, x.shape[1] - 1
+
+
 def none_beside(op: Op) -> int:
     return 0
 
@@ -75,6 +84,9 @@ class Kind:
     counted: Counted
     keeps: Callable[[Op], tuple[str, ...]]  # tensors that autograd keeps for its backward pass (derivatives.yaml)
     keeps_beside: Callable[[Op], int] = none_beside  # numbers that it keeps and no other operation sees
+    # the first and the last position of an input, along a side, that a position of its output reads; where there are
+    # zeros beyond the border, and where it is asked of a position beyond, as if the maps went on
+    window: Window
     # for tests: writes it in all its forms on a small image, the last reading the others
     example: Callable[[Writer], Op]
     mentioned: int = 0  # its place in the one line that says what a block holds; 0: left out

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from explorer.plan.kinds.kind import Counted, Kind, keeps_inputs, macs, params
+from explorer.plan.kinds.kind import Counted, Kind, all_positions, keeps_inputs, macs, params
 from explorer.plan.operations import Op
 from explorer.plan.writer import Writer
 
@@ -36,6 +36,7 @@ KINDS = (
         weighted=True,
         counted=Counted(biases, params, fvcore=macs, thop=macs, ptflops=macs),
         keeps=keeps_inputs,
+        window=all_positions,
         example=example,
         mentioned=2,
         whole=True,

@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from explorer.plan.kinds.kind import Counted, Kind, keeps_inputs, nothing, params
+from explorer.plan.kinds.kind import Counted, Kind, keeps_inputs, nothing, params, same_position
 from explorer.plan.operations import Op, Plan
 from explorer.plan.writer import Writer
 
@@ -76,6 +76,7 @@ KINDS = (
         weighted=False,
         counted=Counted(nothing, params, by_fvcore, by_thop, by_ptflops),
         keeps=keeps_inputs,
+        window=same_position,
         example=example,
         mentioned=3,
         rescales=True,

@@ -20,6 +20,11 @@ def pad(net: Writer, name: str, x: Op, out: int, stride: int) -> Op:
     return net.write(name, "pad", (x.name,), shape, 0, 0, x.stride * stride, x.receptive_field, Pad(stride))
 
 
+def window(op: Op, x: Op, i: int) -> tuple[int, int]:
+    a: Pad = op.attributes
+    return i * a.stride, i * a.stride
+
+
 def example(net: Writer) -> Op:
     return pad(net, "narrow", pad(net, "halved", net.input, 7, 2), 9, 1)
 
@@ -32,6 +37,7 @@ KINDS = (
         weighted=False,
         counted=UNCOUNTED,
         keeps=keeps_nothing,
+        window=window,
         example=example,
         detour="padding",
     ),

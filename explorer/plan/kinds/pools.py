@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from explorer.plan.kinds.kind import Count, Counted, Kind, keeps_inputs, keeps_nothing, nothing
+from explorer.plan.kinds.kind import Count, Counted, Kind, all_positions, keeps_inputs, keeps_nothing, nothing
 from explorer.plan.operations import Op
 from explorer.plan.writer import Writer
 
@@ -67,6 +67,18 @@ def adaptive_pool(net: Writer, name: str, x: Op, size: int) -> Op:
     )
 
 
+def window(op: Op, x: Op, i: int) -> tuple[int, int]:
+    a: Pool = op.attributes
+    first = i * a.stride - a.padding
+    return first, first + a.kernel - 1
+
+
+def adaptive_window(op: Op, x: Op, i: int) -> tuple[int, int]:
+    a: AdaptivePool = op.attributes
+    side = x.shape[1]
+    return i * side // a.size, -(-(i + 1) * side // a.size) - 1
+
+
 def indices(op: Op) -> int:
     return NUMBERS_OF_AN_INDEX * op.size
 
@@ -120,6 +132,7 @@ KINDS = (
         counted=_counted(fvcore=nothing, thop=nothing),
         keeps=keeps_inputs,
         keeps_beside=indices,
+        window=window,
         example=max_example,
     ),
     Kind(
@@ -129,6 +142,7 @@ KINDS = (
         weighted=False,
         counted=_counted(fvcore=nothing, thop=of_outputs),
         keeps=keeps_inputs,
+        window=window,
         example=avg_example,
     ),
     Kind(
@@ -138,6 +152,7 @@ KINDS = (
         weighted=False,
         counted=_counted(fvcore=of_inputs, thop=by_thop),
         keeps=keeps_nothing,
+        window=all_positions,
         example=global_example,
         whole=True,
     ),
@@ -148,6 +163,7 @@ KINDS = (
         weighted=False,
         counted=_counted(fvcore=of_inputs, thop=by_thop),
         keeps=keeps_inputs,
+        window=adaptive_window,
         example=adaptive_example,
     ),
 )

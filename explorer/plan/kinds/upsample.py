@@ -76,6 +76,20 @@ def _field(x: Op, neighbours: int, stride: int) -> int:
     return x.receptive_field + (neighbours - 1) * x.stride + x.stride - stride
 
 
+def neighbours(op: Op, x: Op, i: int) -> tuple[int, int]:
+    """The centre of position i is (i + 1/2) / factor - 1/2 of `x`; where that is a whole number, there is one."""
+    factor: int = op.attributes.factor
+    above = 2 * i + 1 - factor  # of 2 factor
+    return above // (2 * factor), -(-above // (2 * factor))
+
+
+def kernels_over(op: Op, x: Op, i: int) -> tuple[int, int]:
+    """The positions of `x` whose kernels reach position i."""
+    a: TransposedConv = op.attributes
+    last = i + a.padding
+    return -(-(last - a.kernel + 1) // a.stride), last // a.stride
+
+
 def times(factor: int) -> Count:
     """For each number of the output."""
     return lambda op, x: factor * op.size
@@ -114,6 +128,7 @@ KINDS = (
         weighted=False,
         counted=Counted(nothing, nothing, times(4), times(11), times(1), times(1)),
         keeps=keeps_nothing,
+        window=neighbours,
         example=upsample_example,
     ),
     Kind(
@@ -123,6 +138,7 @@ KINDS = (
         weighted=True,
         counted=Counted(biases, by_positions, fvcore=macs, thop=by_thop, ptflops=macs),
         keeps=keeps_inputs,
+        window=kernels_over,
         example=transposed_conv_example,
         detour="projection",
     ),
