@@ -9,6 +9,7 @@ from torch.nn import init
 
 from explorer.plan import Inits, Op
 from explorer.plan.kinds.convolution import Conv
+from explorer.running.arithmetic import Arithmetic, Asked, as_numbers, read, weighted_sum
 from explorer.running.kinds.running import Running, initialise_bias
 from explorer.running.text import Helper, Number, Read, Text, commas
 
@@ -79,11 +80,26 @@ def unsaid(op: Op) -> str:
     return f"the convolution has {' and '.join(steps)}" if steps else ""
 
 
+def arithmetic(asked: Asked) -> Arithmetic:
+    """Of its group's channels, and of a shared kernel its slice."""
+    a: Conv = asked.op.attributes
+    (x,), (maps,), module = asked.sources, asked.maps, asked.module
+    assert isinstance(module, nn.Conv2d | SharedConv2d)
+    each = x.shape[0] // a.groups
+    group = asked.channel // (asked.op.shape[0] // a.groups)
+    channels = range(group * each, (group + 1) * each)
+    kernel = as_numbers(module.weight[asked.channel, a.start : a.start + each])
+    rows, columns = (side[:: a.dilation] for side in asked.window())
+    does = "Each number of the patch times the number of the kernel in its place; all products are added."
+    return weighted_sum(does, read(x, maps, channels, rows, columns, kernel), module.bias, asked.channel)
+
+
 RUNNING = (
     Running(
         kind="conv",
         module=module,
         unsaid=unsaid,
+        arithmetic=arithmetic,
         call=call,
         initialise=initialise,
         construction=construction,

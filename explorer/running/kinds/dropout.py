@@ -4,6 +4,7 @@ from torch import nn
 from torchvision.ops import StochasticDepth
 
 from explorer.plan import Op
+from explorer.running.arithmetic import Arithmetic, Asked, same_number, unchanged
 from explorer.running.kinds.running import Running, nothing_unsaid
 from explorer.running.text import Helper, Number, Text
 
@@ -23,6 +24,10 @@ def dropout_construction(op: Op, x: Op) -> Text:
 
 def drop_path_construction(op: Op, x: Op) -> Text:
     return (DROP_PATH, "(", Number("drop_path", op.attributes.p), ")")
+
+
+def arithmetic(asked: Asked) -> Arithmetic:
+    return unchanged("Drops in training alone: here the number is passed on.", same_number(asked))
 
 
 DROP_PATH = Helper(
@@ -46,6 +51,7 @@ RUNNING = (
         kind="dropout",
         module=dropout_module,
         unsaid=nothing_unsaid,
+        arithmetic=arithmetic,
         construction=dropout_construction,
         takes_vectors=True,
     ),
@@ -53,6 +59,7 @@ RUNNING = (
         kind="drop_path",
         module=drop_path_module,
         unsaid=nothing_unsaid,
+        arithmetic=arithmetic,
         construction=drop_path_construction,
     ),
 )

@@ -1,9 +1,12 @@
 """How joins run: as modules, so that each has a name by which it can be asked for."""
 
+from itertools import accumulate
+
 import torch
 from torch import Tensor, nn
 
 from explorer.plan import Op
+from explorer.running.arithmetic import Arithmetic, Asked, Formula, read, same_number, unchanged
 from explorer.running.kinds.running import Running, nothing_unsaid
 from explorer.running.text import Read, Text
 
@@ -77,11 +80,36 @@ def concat_unsaid(op: Op) -> str:
     return "tensors stand side by side, the earlier first"
 
 
+def add_arithmetic(asked: Asked) -> Arithmetic:
+    patches = same_number(asked, 0), same_number(asked, 1)
+    one, other = (patch.total for patch in patches)
+    does = "The two numbers at this place, added."
+    return Arithmetic(does, patches, Formula("{one} + {other}", {"one": one, "other": other}), one + other)
+
+
+def multiply_arithmetic(asked: Asked) -> Arithmetic:
+    patches = same_number(asked, 0), same_number(asked, 1)
+    x, gate = (patch.total for patch in patches)
+    does = "The number at this place, times its channel's gate."
+    return Arithmetic(does, patches, Formula("{x} · {gate}", {"x": x, "gate": gate}), x * gate)
+
+
+def concat_arithmetic(asked: Asked) -> Arithmetic:
+    """Of one of the inputs: the last that begins at this channel or before."""
+    starts = list(accumulate((x.shape[0] for x in asked.sources), initial=0))[:-1]
+    which = max(i for i, start in enumerate(starts) if start <= asked.channel)
+    x = asked.sources[which]
+    patch = read(x, asked.maps[which], [asked.channel - starts[which]], [asked.row], [asked.column])
+    does = f"Tensors side by side: channels {starts[which]} to {starts[which] + x.shape[0] - 1} are those of {x.name}."
+    return unchanged(does, patch)
+
+
 RUNNING = (
     Running(
         kind="add",
         module=add_module,
         unsaid=nothing_unsaid,
+        arithmetic=add_arithmetic,
         construction=no_construction,
         constructed=False,
         application=add_application,
@@ -92,6 +120,7 @@ RUNNING = (
         kind="multiply",
         module=multiply_module,
         unsaid=nothing_unsaid,
+        arithmetic=multiply_arithmetic,
         construction=no_construction,
         constructed=False,
         application=multiply_application,
@@ -103,6 +132,7 @@ RUNNING = (
         kind="concat",
         module=concat_module,
         unsaid=concat_unsaid,
+        arithmetic=concat_arithmetic,
         construction=no_construction,
         constructed=False,
         application=concat_application,

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import init
 
 from explorer.plan import Inits, Op
+from explorer.running.arithmetic import Arithmetic, Asked, as_numbers, read, weighted_sum
 from explorer.running.kinds.running import Running, initialise_bias, nothing_unsaid
 from explorer.running.text import Number, Read, Text
 
@@ -35,11 +36,21 @@ def application(op: Op, module: str) -> Text:
     return (f"{module}(torch.flatten(", Read(op.inputs), ", 1))")
 
 
+def arithmetic(asked: Asked) -> Arithmetic:
+    (x,), (maps,), module = asked.sources, asked.maps, asked.module
+    assert isinstance(module, nn.Linear)
+    weights = as_numbers(module.weight[asked.channel]).reshape(x.shape)
+    c, h, w = x.shape
+    patch = read(x, maps, range(c), range(h), range(w), weights)
+    return weighted_sum("Each number times its weight; all products are added.", patch, module.bias, asked.channel)
+
+
 RUNNING = (
     Running(
         kind="linear",
         module=module,
         unsaid=nothing_unsaid,
+        arithmetic=arithmetic,
         call=call,
         initialise=initialise,
         construction=construction,

@@ -1,10 +1,14 @@
 """How norms run."""
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from explorer.plan import Inits, Op
 from explorer.plan.kinds.norm import GROUPS, Norm
+from explorer.running.arithmetic import Arithmetic, Asked, Formula, same_number
 from explorer.running.kinds.joins import Product
 from explorer.running.kinds.running import Running, rescale
 from explorer.running.text import Helper, Number, Text
@@ -80,11 +84,40 @@ def unsaid(op: Op) -> str:
     return f"the {a.function} norm adds {EPSILON:g} to the variance{groups}"
 
 
+def arithmetic(asked: Asked) -> Arithmetic:
+    """Mean and variance are those that a batch norm keeps from training, or those of the group in this very image."""
+    norm, channel = asked.module, asked.channel
+    assert isinstance(norm, nn.BatchNorm2d | nn.GroupNorm)
+    if isinstance(norm, nn.GroupNorm):
+        (maps,) = asked.maps
+        values = maps.reshape(norm.num_groups, -1)[channel * norm.num_groups // len(maps)].astype(np.float64)
+        mean, variance, of = float(values.mean()), float(values.var()), "of its group of channels in this image"
+    else:
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        mean, variance = norm.running_mean[channel].item(), norm.running_var[channel].item()
+        of = "that the norm remembers of its channel"
+    patch = same_number(asked)
+    numbers = {
+        "x": patch.total,
+        "mean": mean,
+        "variance": variance,
+        "eps": norm.eps,
+        "scale": norm.weight[channel].item(),
+        "offset": norm.bias[channel].item(),
+    }
+    result = (patch.total - mean) / math.sqrt(variance + norm.eps) * numbers["scale"] + numbers["offset"]
+    words = "({x} - {mean}) / √({variance} + {eps}) · {scale} + {offset}"
+    does = f"Less the mean, divided by the deviation {of}; then the channel's own scale and offset."
+    return Arithmetic(does, (patch,), Formula(words, numbers), result)
+
+
 RUNNING = (
     Running(
         kind="norm",
         module=module,
         unsaid=unsaid,
+        arithmetic=arithmetic,
         initialise=initialise,
         starts_at_zero=starts_at_zero,
         construction=construction,

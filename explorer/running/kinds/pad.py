@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from explorer.plan import Op
 from explorer.plan.kinds.pad import Pad
+from explorer.running.arithmetic import Arithmetic, Asked, Formula, read, unchanged
 from explorer.running.kinds.running import Running
 from explorer.running.text import Helper, Number, Text
 
@@ -47,4 +48,12 @@ def unsaid(op: Op) -> str:
     return f"the shortcut takes every pixel at a stride of {a.stride}, and zeros for the channels that it lacks"
 
 
-RUNNING = (Running(kind="pad", module=module, unsaid=unsaid, construction=construction),)
+def arithmetic(asked: Asked) -> Arithmetic:
+    (x,), (maps,), stride = asked.sources, asked.maps, asked.op.attributes.stride
+    if asked.channel >= x.shape[0]:
+        return Arithmetic(f"{x.name} has {x.shape[0]} channels; those beyond are zero.", (), Formula("0", {}), 0.0)
+    patch = read(x, maps, [asked.channel], [asked.row * stride], [asked.column * stride])
+    return unchanged(f"Every pixel at a stride of {stride} is passed on.", patch)
+
+
+RUNNING = (Running(kind="pad", module=module, unsaid=unsaid, arithmetic=arithmetic, construction=construction),)

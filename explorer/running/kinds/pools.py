@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from explorer.plan import Op
 from explorer.plan.kinds.pools import Pool
+from explorer.running.arithmetic import Arithmetic, Asked, Formula, Patch, mean, read
 from explorer.running.kinds.running import Running
 from explorer.running.text import Read, Text
 
@@ -94,11 +95,27 @@ def adaptive_unsaid(op: Op) -> str:
     return "the pool takes the mean of the whole map" if h == w == 1 else f"the pool takes {h}x{w} means"
 
 
+def of_window(asked: Asked) -> Patch:
+    return read(asked.sources[0], asked.maps[0], [asked.channel], *asked.window_on_map())
+
+
+def max_arithmetic(asked: Asked) -> Arithmetic:
+    patch = of_window(asked)
+    largest = float(patch.values.max())
+    does = "The largest number of the window is passed on."
+    return Arithmetic(does, (patch,), Formula("the largest of {count}", {"count": patch.values.size}), largest)
+
+
+def mean_arithmetic(asked: Asked) -> Arithmetic:
+    return mean("The mean of the window.", of_window(asked))
+
+
 RUNNING = (
     Running(
         kind="max_pool",
         module=max_module,
         unsaid=max_unsaid,
+        arithmetic=max_arithmetic,
         construction=max_construction,
         constructed=False,
         application=application,
@@ -111,6 +128,7 @@ RUNNING = (
         kind="avg_pool",
         module=avg_module,
         unsaid=avg_unsaid,
+        arithmetic=mean_arithmetic,
         construction=avg_construction,
         constructed=False,
         application=application,
@@ -120,6 +138,7 @@ RUNNING = (
         kind="global_pool",
         module=adaptive_module,
         unsaid=adaptive_unsaid,
+        arithmetic=mean_arithmetic,
         construction=adaptive_construction,
         constructed=False,
         application=adaptive_application,
@@ -129,6 +148,7 @@ RUNNING = (
         kind="adaptive_pool",
         module=adaptive_module,
         unsaid=adaptive_unsaid,
+        arithmetic=mean_arithmetic,
         construction=adaptive_construction,
         constructed=False,
         application=adaptive_application,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import init
 
 from explorer.plan import Inits, Op
+from explorer.running.arithmetic import Arithmetic, Asked
 from explorer.running.text import Read, Text
 
 Rule = Callable[..., Tensor]  # as in Captum's table of nonlinear modules
@@ -54,6 +55,7 @@ class Running:
     kind: str
     module: Callable[[Op, Op], nn.Module]
     unsaid: Callable[[Op], str]  # what it does in eval mode that no tensor's name or shape says; "" for nothing
+    arithmetic: Callable[[Asked], Arithmetic]  # of one output number, in eval mode
     call: Callable[..., Any] = called
     initialise: Callable[[nn.Module, Inits, torch.Generator], None] | None = None
     starts_at_zero: Callable[[Op], bool] = never  # its `weight`, after that
