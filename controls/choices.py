@@ -220,25 +220,45 @@ class Whole:
     least: int = 0
     most: int = 10**15 - 1
 
-    def value(self, least: int | None = None, most: int | None = None) -> int:
+    def value(self, least: int | None = None, most: int | None = None, default: int | None = None) -> int:
         low, high = self.least if least is None else least, self.most if most is None else most
-        entry = session.entry(self.name) or ""
-        found = int(entry) if WHOLE.fullmatch(entry) else self.default
-        return found if low <= found <= high else min(max(self.default, low), high)
+        entry, otherwise = session.entry(self.name) or "", self.default if default is None else default
+        found = int(entry) if WHOLE.fullmatch(entry) else otherwise
+        return found if low <= found <= high else min(max(otherwise, low), high)
 
     def set(self, value: int) -> None:
         _keep(self.name, _text(value), _text(self.default))
 
-    def number(self, at: Place, label: str, least: int | None = None, most: int | None = None, **style: Any) -> int:
+    def forget(self) -> None:
+        """As if it had never been chosen."""
+        session.keep_entry(self.name, None)
+
+    def number(
+        self,
+        at: Place,
+        label: str,
+        least: int | None = None,
+        most: int | None = None,
+        default: int | None = None,
+        **style: Any,
+    ) -> int:
         """A field to type in; `style` goes to Streamlit's number_input."""
-        return self._draw(at.number_input, label, least, most, **style)
+        return self._draw(at.number_input, label, least, most, default, **style)
 
     def slider(self, at: Place, label: str, least: int | None = None, most: int | None = None, **style: Any) -> int:
         """`style` goes to Streamlit's slider."""
-        return self._draw(at.slider, label, least, most, **style)
+        return self._draw(at.slider, label, least, most, None, **style)
 
-    def _draw(self, widget: Callable[..., Any], label: str, least: int | None, most: int | None, **style: Any) -> int:
-        key, value = key_of(self.name), self.value(least, most)
+    def _draw(
+        self,
+        widget: Callable[..., Any],
+        label: str,
+        least: int | None,
+        most: int | None,
+        default: int | None,
+        **style: Any,
+    ) -> int:
+        key, value = key_of(self.name), self.value(least, most, default)
         low, high = self.least if least is None else least, self.most if most is None else most
         session.show(key, value)
         widget(label, low, high, value, key=key, on_change=lambda: self.set(session.entered(key)), **style)

@@ -1,5 +1,8 @@
 """Numbers and shapes as people write them, and strangers' text in one line."""
 
+import math
+
+MINUS = "−"  # as wide as a plus
 UNITS = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
@@ -9,6 +12,15 @@ def number(value: float) -> str:
         if abs(value) >= factor:
             return f"{value / factor:.4g} {unit}"
     return f"{value:.4g}"
+
+
+def decimal(value: float, digits: int = 4) -> str:
+    """So many significant digits, as one types them into a calculator: 1.832, −0.00001."""
+    if value == 0 or not math.isfinite(value) or not 1e-6 <= abs(value) < 1e6:
+        return f"{value:.{digits}g}".replace("-", MINUS, 1) if value < 0 else f"{value:.{digits}g}"
+    text = f"{abs(value):.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return MINUS + text if value < 0 else text
 
 
 def size(value: float) -> str:

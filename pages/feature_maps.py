@@ -7,12 +7,14 @@ from controls.choices import OneOf
 from controls.panels.answers import answers
 from controls.panels.channels import channels
 from controls.panels.network_input import network_input, say_doubt
+from controls.panels.one_number import one_number
 from controls.panels.operation import choose_operation
 from controls.panels.picture import chosen_picture
 from controls.panels.stages import stages
 from controls.panels.two_passes import two_passes
 from controls.services import built, forwards
 from controls.services.subject import Subject
+from explorer.analyses import arithmetic
 from explorer.families import family_of
 from explorer.plan.wiring import refined_layers, stage_ends
 
@@ -27,7 +29,10 @@ with left:
     picture = chosen_picture()
 _, used = built.current()
 subject = Subject(config, used, picture, session.device())
-found = forwards.forward(subject, [op.name for op in ends.values()])
+last = next(reversed(ends.values())).name
+found = forwards.forward(
+    subject, list(dict.fromkeys([*(op.name for op in ends.values()), *arithmetic.needed(plan, last)]))
+)
 with middle:
     network_input(subject.seen, config, used)
 with right:
@@ -38,11 +43,15 @@ st.subheader("First glance")
 stages(ends, found.maps)
 
 st.subheader("One operation")
-name = session.operation() or next(reversed(ends.values())).name
+name = session.operation() or last
 choose_operation(st, plan, [op.name for op in plan.ops[1:]], name, "Any operation, in the order in which they run.")
-if name not in found.maps:
-    found = forwards.forward(subject, [name])
+needed = arithmetic.needed(plan, name)
+if not found.maps.keys() >= {*needed}:
+    found = forwards.forward(subject, needed)
 channels(name, found.maps[name], subject.seen, used.label, family.colour)
+
+st.subheader("Down to one number")
+one_number(subject, plan, name, found.maps)
 
 if layers := refined_layers(plan):
     st.subheader("First pass, second pass")

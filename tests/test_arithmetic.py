@@ -42,7 +42,8 @@ def agrees(plan: Plan) -> None:
         read = {name: maps[name] for name in arithmetic.needed(plan, op.name)}
         for position in some_positions(op.shape, chance):
             found = arithmetic.one_number(network, read, op.name, *position)
-            for step in (found.step, *found.following):
+            assert found.steps[found.asked].op == op
+            for step in found.steps:
                 where = step.op.name, position
                 assert step.computed == maps[step.op.name][position], where
                 assert step.arithmetic.result == pytest.approx(step.computed, rel=1e-9, abs=1e-9), where
@@ -78,18 +79,18 @@ def small() -> tuple[Plan, torch.fx.GraphModule, torch.Tensor]:
 def test_convolution_norm_and_relu_by_hand():
     _, network, image = small()
     found = arithmetic.of_image(network, image, "conv", 0, 0, 0)
-    (patch,) = found.step.arithmetic.patches
+    (patch,) = found.made.patches
     # zeros above and to the left of the corner
     assert patch.values.tolist() == [[[0, 0, 0], [0, 1, 2], [0, 3, 4]]]
     assert patch.inside.tolist() == [[False] * 3, [False, True, True], [False, True, True]]
     assert patch.products.tolist() == [[[0, 0, 0], [0, 5, 12], [0, 24, 36]]]
-    assert found.step.arithmetic.formula == ("{sum} + {bias}", {"sum": 77, "bias": 10})
-    assert [step.op.name for step in found.following] == ["norm", "relu"]
+    assert found.made.formula == ("sum {sum} + bias {bias}", {"sum": 77, "bias": 10})
+    assert [step.op.name for step in found.steps] == ["conv", "norm", "relu"]
     # (87 - 17) / 2 · 3 - 100 = 5
-    assert [step.arithmetic.result for step in found.following] == [pytest.approx(5), pytest.approx(5)]
+    assert [step.arithmetic.result for step in found.steps] == [87, pytest.approx(5), pytest.approx(5)]
     # 1·1 + 2·2 + 3·4 + 4·5 = 37 and 10; (47 - 17) / 2 · 3 - 100 = -55
     corner = arithmetic.of_image(network, image, "conv", 0, 1, 1)
-    assert [step.computed for step in (corner.step, *corner.following)] == [47, pytest.approx(-55), 0]
+    assert [step.computed for step in corner.steps] == [47, pytest.approx(-55), 0]
 
 
 def test_the_chain_ends_where_another_number_has_a_say():
@@ -97,8 +98,8 @@ def test_the_chain_ends_where_another_number_has_a_say():
     a = net.activation("relu", net.norm("norm", net.conv("conv", net.input, 3, kernel=1)))
     net.activation("end", net.add("add", a, net.conv("branch", a, 3, kernel=3)))
     here = net.finish()
-    assert arithmetic.needed(here, "conv") == ("input", "conv", "norm", "relu")
-    assert arithmetic.needed(here, "relu") == ("norm", "relu")  # two read it
+    assert arithmetic.needed(here, "conv") == ("input", "conv", "norm", "relu")  # two read the last
+    assert arithmetic.needed(here, "relu") == arithmetic.needed(here, "norm") == arithmetic.needed(here, "conv")
     assert arithmetic.needed(here, "branch") == ("relu", "branch")
     assert arithmetic.needed(here, "add") == ("relu", "branch", "add", "end")
 
@@ -112,12 +113,12 @@ def test_the_largest_contributions_and_the_rest_add_up():
         network.wide.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]])[:, :, None, None])
         network.fc.weight.copy_(torch.tensor([[1.0, -5, 1, 0.5], [0, 0, 0, 0]]))
     image = torch.tensor([1.0, 2, 3]).view(1, 3, 1, 1)
-    found = arithmetic.of_image(network, image, "fc", 0, 0, 0).step
+    found = arithmetic.of_image(network, image, "fc", 0, 0, 0).made
     # 1·1, 2·-5, 3·1, 6·0.5
-    parts = arithmetic.parts(found.arithmetic, 2)
+    parts = arithmetic.parts(found, 2)
     assert [(part.patch.channels, part.contribution) for part in parts.largest] == [([1], -10), ([2], 3)]
     assert (parts.others, parts.rest) == (2, 4)
-    assert found.arithmetic.result == pytest.approx(-10 + 3 + 4 + network.fc.bias[0].item())
+    assert found.result == pytest.approx(-10 + 3 + 4 + network.fc.bias[0].item())
 
 
 @pytest.mark.parametrize(

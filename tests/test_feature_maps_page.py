@@ -9,6 +9,7 @@ from visitor import (
     FEATURE_MAPS,
     captions,
     chart,
+    click,
     config,
     fine,
     messages,
@@ -131,10 +132,9 @@ def test_many_channels_are_on_pages():
 def test_a_channel_that_was_clicked_is_shown():
     app = opened(FEATURE_MAPS, network=SMALL, op="conv1")
     assert "the strongest; click another" in app.main.markdown[-1].value
-    points = {"points": [{"customdata": 13}], "point_indices": [13], "box": [], "lasso": []}
-    app.session_state["mosaic.conv1.index.1"] = {"selection": points}
-    app.run()
-    assert fine(app).main.markdown[-1].value == "**Channel 13**"
+    click(app, "mosaic.", 13)
+    assert app.main.markdown[-1].value == "**Channel 13**; click another"
+    assert app.query_params["channel"] == "13"
 
 
 def test_a_clique_shows_both_passes():

@@ -28,6 +28,7 @@ def test_by_hand():
     # rows 0..3 of `second` are -1..7 of the pool, -3..15 of `first`
     assert field_at(here, "fc", 0, 0) == field_at(here, "mean", 0, 0) == (-9, -9, 34, 34)
     assert field_at(here, "input", 3, 4) == (3, 4, 4, 5)
+    assert field_at(here, "pool", 2, 1).within(9) == (3, 0, 9, 9)
 
 
 def test_a_branch_that_sees_less_is_within_the_other():
@@ -79,10 +80,6 @@ def reached(plan: Plan, network: torch.fx.GraphModule, name: str, row: int, colu
     return Field(int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1)
 
 
-def cut(field: Field, side: int) -> Field:
-    return Field(*(min(max(edge, 0), side) for edge in field))
-
-
 def places(side: int) -> list[int]:
     return sorted({0, side // 3, side - 1})
 
@@ -95,7 +92,7 @@ def test_of_every_kind_no_pixel_outside_is_reached(kind):
         if getattr(op.attributes, "function", "") == "group":
             continue  # statistics of the whole map are left out
         for row, column in zip(places(op.shape[1]), reversed(places(op.shape[2])), strict=True):
-            seen, field = reached(here, network, op.name, row, column), cut(field_at(here, op.name, row, column), 24)
+            seen, field = reached(here, network, op.name, row, column), field_at(here, op.name, row, column).within(24)
             assert min(seen.top - field.top, seen.left - field.left) >= 0, (op.name, row, column, seen, field)
             assert max(seen.bottom - field.bottom, seen.right - field.right) <= 0, (op.name, row, column, seen, field)
 
@@ -107,5 +104,5 @@ def test_of_every_family_its_border_is_reached(family):
     network = positive(here)
     for op in here.ops[1::3]:
         for row, column in zip(places(op.shape[1]), reversed(places(op.shape[2])), strict=True):
-            field = cut(field_at(here, op.name, row, column), config.input_size)
+            field = field_at(here, op.name, row, column).within(config.input_size)
             assert reached(here, network, op.name, row, column) == field, (op.name, row, column)

@@ -6,7 +6,8 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from controls.choices import OneOf
+from controls.choices import OneOf, Whole
+from controls.clicks import clickable
 from controls.panel import panel
 from controls.text import plain
 from explorer.analyses import activations
@@ -17,6 +18,7 @@ from explorer.wording import number, shape
 
 SORT: OneOf[Order] = OneOf("sort", "index", ("index", "mean", "variance", "maximum"))
 SCALE = OneOf("scale", "layer", ("layer", "channel"))
+CHANNEL = Whole("channel", -1)  # until one is chosen, the strongest
 # two quick clicks are two choices: plotly would take the second back, and zoom
 BARE = {"displayModeBar": False, "doubleClick": False, "doubleClickDelay": 1}
 
@@ -49,17 +51,16 @@ def channels(name: str, maps: Maps, seen: NDArray[np.uint8], weights: str, colou
             st.caption("Each channel's full colour is its own largest absolute value: hover for the numbers.")
         else:
             st.plotly_chart(charts.colour_scale(float(reach[0]), signed), key="scale.bar", config=BARE)
-        event = st.plotly_chart(
+        clickable(
             charts.clickable(sheet, charts.channel_labels(stats, shown), shown.tolist()),
-            on_select="rerun",
-            selection_mode="points",
-            key=f"mosaic.{name}.{by}.{page}",
-            config=BARE,
+            f"mosaic.{name}.{by}.{page}",
+            CHANNEL.set,
+            BARE,
         )
-    points = event["selection"]["points"]
-    channel = int(points[0]["customdata"]) if points else activations.strongest(maps, 1).item()
+    strongest = activations.strongest(maps, 1).item()
+    channel = CHANNEL.value(0, len(maps) - 1, strongest)
     with detail:
-        st.markdown(f"**Channel {channel}**" + ("" if points else ", the strongest; click another"))
+        st.markdown(f"**Channel {channel}**{', the strongest' * (channel == strongest)}; click another")
         opacity = st.slider("Opacity of the map over the image", 0.0, 1.0, 0.7, 0.1, key="opacity")
         painted = paint(maps[channel], reach[channel], signed)
         st.image(mosaic.data_url(mosaic.overlay(seen, painted, opacity)), width="stretch")

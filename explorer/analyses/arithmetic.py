@@ -32,15 +32,20 @@ class Step(NamedTuple):
 
 
 class OneNumber(NamedTuple):
-    """A number of an operation's output, and in `following` what becomes of it as long as it alone decides that: a
-    convolution's goes through its norm and its activation.
+    """The operation that makes a number, and what becomes of it as long as it alone decides that: a convolution, its
+    norm and its activation. `asked` is the step that was asked for.
     """
 
     channel: int
     row: int
     column: int
-    step: Step
-    following: tuple[Step, ...]
+    steps: tuple[Step, ...]
+    asked: int
+
+    @property
+    def made(self) -> Arithmetic:
+        """Of the number that the others are made of."""
+        return self.steps[0].arithmetic
 
 
 class Part(NamedTuple):
@@ -51,7 +56,7 @@ class Part(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The largest contributions first; `others` more come to `rest` in all."""
+    """Those with the largest contributions; `others` more come to `rest` in all."""
 
     largest: tuple[Part, ...]
     others: int
@@ -60,19 +65,22 @@ class Parts(NamedTuple):
 
 def needed(plan: Plan, name: str) -> tuple[str, ...]:
     """The operations whose maps `one_number` reads, for any number of this one."""
-    return tuple(dict.fromkeys([*plan[name].inputs, name, *(op.name for op in _following(plan, name))]))
+    chain = _chain(plan, name)
+    return tuple(dict.fromkeys([*chain[0].inputs, *(op.name for op in chain)]))
 
 
-def _following(plan: Plan, name: str) -> list[Op]:
-    """The one reader of each, while it looks at single numbers."""
-    found: list[Op] = []
-    while len(plan.readers[name]) == 1:
-        (name,) = plan.readers[name]
-        op = plan[name]
-        if len(op.inputs) > 1 or KINDS[op.kind].window is not same_position:
-            break
-        found.append(op)
-    return found
+def _chain(plan: Plan, name: str) -> tuple[Op, ...]:
+    """Back to what makes the number, and on by the one reader of each, while they look at single numbers."""
+    chain = [plan[name]]
+    while _passes_on(chain[0]) and plan[chain[0].inputs[0]].inputs:
+        chain.insert(0, plan[chain[0].inputs[0]])
+    while len(readers := plan.readers[chain[-1].name]) == 1 and _passes_on(plan[readers[0]]):
+        chain.append(plan[readers[0]])
+    return tuple(chain)
+
+
+def _passes_on(op: Op) -> bool:
+    return len(op.inputs) == 1 and KINDS[op.kind].window is same_position
 
 
 def one_number(
@@ -96,7 +104,8 @@ def one_number(
         asked = Asked(op, module, sources, read, channel, row, column)
         return Step(op, RUNNING[op.kind].arithmetic(asked), float(maps[op.name][channel, row, column]))
 
-    return OneNumber(channel, row, column, step(op), tuple(map(step, _following(plan, name))))
+    chain = _chain(plan, name)
+    return OneNumber(channel, row, column, tuple(map(step, chain)), chain.index(op))
 
 
 def of_image(network: GraphModule, image: Tensor, name: str, channel: int, row: int, column: int) -> OneNumber:
@@ -106,11 +115,19 @@ def of_image(network: GraphModule, image: Tensor, name: str, channel: int, row: 
 
 
 def parts(arithmetic: Arithmetic, most: int) -> Parts:
-    """The channels that contribute most."""
+    """The channels that contribute most; in order of number, where all of them may be shown."""
     each = [(patch, i, float(number)) for patch in arithmetic.patches for i, number in enumerate(patch.contributions)]
-    each.sort(key=lambda part: -abs(part[2]))
+    if len(each) > most:
+        each.sort(key=lambda part: -abs(part[2]))
     largest = tuple(Part(patch.of(i), number) for patch, i, number in each[:most])
     return Parts(largest, len(each) - len(largest), sum(number for *_, number in each[most:]))
+
+
+def largest_input(patch: Patch) -> tuple[int, int, int]:
+    """Channel, row and column, on the map of its source, of the number whose product is the largest."""
+    sizes = np.where(patch.inside & ~np.isnan(patch.products), np.abs(patch.products), -1.0)
+    i, y, x = (int(at) for at in np.unravel_index(int(sizes.argmax()), sizes.shape))
+    return patch.channels[i], patch.rows[y], patch.columns[x]
 
 
 def strongest_channel(maps: Maps) -> int:

@@ -20,9 +20,18 @@ class Field(NamedTuple):
     bottom: int
     right: int
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.bottom - self.top, self.right - self.left
+
+    def within(self, side: int) -> "Field":
+        """As far as there is an image."""
+        return Field(*(min(max(edge, 0), side) for edge in self))
+
 
 def field_at(plan: Plan, name: str, row: int, column: int) -> Field:
-    """What a position of the operation's output sees. It may reach beyond the image: who draws it cuts it.
+    """What a position of the operation's output sees. It may reach beyond the image: `within` cuts it.
 
     Raises KeyError for what the plan does not have, and ExplorerError for a position that is not on the map.
     """

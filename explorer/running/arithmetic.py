@@ -75,7 +75,7 @@ class Patch:
 
 
 class Formula(NamedTuple):
-    """The last line: words with the names of numbers in braces, "{sum} + {bias}", and the numbers."""
+    """The last line: words with the names of numbers in braces, "sum {sum} + bias {bias}", and the numbers."""
 
     words: str
     numbers: Mapping[str, float]
@@ -121,16 +121,16 @@ def unchanged(does: str, patch: Patch) -> Arithmetic:
 def weighted_sum(does: str, patch: Patch, bias: Tensor | None, channel: int) -> Arithmetic:
     """All products added, and the bias of the output's channel where there is one."""
     if bias is None:
-        return Arithmetic(does, (patch,), Formula("{sum}", {"sum": patch.total}), patch.total)
+        return Arithmetic(does, (patch,), Formula("sum {sum}", {"sum": patch.total}), patch.total)
     offset = bias[channel].item()
-    formula = Formula("{sum} + {bias}", {"sum": patch.total, "bias": offset})
+    formula = Formula("sum {sum} + bias {bias}", {"sum": patch.total, "bias": offset})
     return Arithmetic(does, (patch,), formula, patch.total + offset)
 
 
 def mean(does: str, patch: Patch) -> Arithmetic:
     count = patch.values.size
     return Arithmetic(
-        does, (patch,), Formula("{sum} / {count}", {"sum": patch.total, "count": count}), patch.total / count
+        does, (patch,), Formula("sum {sum} / {count}", {"sum": patch.total, "count": count}), patch.total / count
     )
 
 
