@@ -197,3 +197,39 @@ def test_a_link_alone_starts_no_long_work(page, monkeypatch):
     monkeypatch.setattr(work.devices, "macs_per_second", lambda device: 1e7)
     app.selectbox(key="link.picture").select(list(SAMPLES)[1]).run()
     assert len(fine(app).dataframe[0].value) == 5
+
+
+# -- down to one number -----------------------------------------------------------------------------------------------
+
+
+def the_number(app: AppTest) -> float:
+    """What the network itself has, as the page says."""
+    return float(captions(app).split("in float32, has ")[-1].split(" in ")[0].replace("−", "-"))
+
+
+def test_one_number_is_followed_from_a_click_back_to_the_picture():
+    app = opened(FEATURE_MAPS, network="resnet20_cifar", op="layer1.0.conv1")
+    markers = chart(app, "one_number.layer1.0.conv1")["data"][0]
+    assert len(markers["customdata"]["bdata"]) > 0
+    click(app, "one_number.layer1.0.conv1", 5 * 32 + 7)
+    assert (app.query_params["row"], app.query_params["column"]) == ("5", "7")
+    app.number_input(key="link.channel").set_value(3).run()
+    chosen = the_number(fine(app))
+    # the same number by another visitor, from the link
+    other = opened(FEATURE_MAPS, **{name: app.query_params[name] for name in app.query_params})
+    assert the_number(other) == chosen
+    app.button(key="one_number.to.0").click().run()
+    assert fine(app).query_params["op"] == "relu"
+    # behind the stem's ReLU is its convolution, which reads the picture: there is no way further back
+    assert not [button for button in app.button if (button.key or "").startswith("one_number.to")]
+    app.button(key="one_number.largest").click().run()
+    assert not {"row", "column", "channel"} & fine(app).query_params.keys()
+
+
+def test_what_a_link_says_of_one_number_is_taken_as_far_as_it_is_there():
+    app = opened(FEATURE_MAPS, network=SMALL, op="layer3.0.conv1", channel="9999", row="7", column="8")
+    # 64 maps of 8x8: there is a row 7, and neither that channel nor a column 8
+    values = {name: app.number_input(key=f"link.{name}").value for name in ("channel", "row", "column")}
+    assert values["row"] == 7
+    assert values["channel"] < 64
+    assert values["column"] < 8

@@ -52,7 +52,12 @@ def _chosen(maps: Maps) -> tuple[int, int, int]:
     top, left = arithmetic.strongest_position(maps, channel)
     row = ROW.number(box[1], "Row", 0, h - 1, top, disabled=h == 1)
     column = COLUMN.number(box[2], "Column", 0, w - 1, left, disabled=w == 1)
-    box[3].button("The largest number", on_click=_forget, help="Of the channel with the largest mean absolute value.")
+    box[3].button(
+        "The largest number",
+        key="one_number.largest",
+        on_click=_forget,
+        help="Of the channel with the largest mean absolute value.",
+    )
     return channel, row, column
 
 
