@@ -168,6 +168,11 @@ def select_operation(name: str) -> None:
     visitor().turned = True
 
 
+def unselect_operation() -> None:
+    visitor().operation = None
+    visitor().turned = True
+
+
 def against() -> tuple[str, ...]:
     """The contenders that the network is compared with, those that it has."""
     return tuple(key for key in visitor().against if contenders.find(key, config()))

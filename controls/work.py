@@ -117,12 +117,12 @@ def results(label: str, tasks: Sequence[Task[T]], asks: bool = False) -> list[Ou
     return [cast(Outcome[T], found.get(task.key, Outcome())) for task in tasks]
 
 
-def agreed(label: str, task: Task[Any]) -> bool:
-    """Whether work may start without which a page shows nothing, and whose result is kept elsewhere: it is short, or
-    a click on the button, which is drawn here, has agreed to it.
+def agreed(label: str, task: Task[Any], most: float = MOST_UNASKED) -> bool:
+    """Whether work may start whose result is kept elsewhere: it takes at most `most` seconds, or a click on the button,
+    which is drawn here, has agreed to it.
     """
     agreed_to = session.visitor().agreed.get(label, frozenset())
-    return task.key in agreed_to or _may_start(label, {task.key: task}, asks=False)
+    return task.key in agreed_to or _may_start(label, {task.key: task}, asks=False, most=most)
 
 
 def estimate(macs: float, calls: float = 0) -> float:
@@ -139,14 +139,14 @@ def _speed(device: str) -> float:
     return _speeds.get(device) or devices.macs_per_second(device)
 
 
-def _may_start(label: str, missing: dict[Hashable, Task[T]], asks: bool) -> bool:
+def _may_start(label: str, missing: dict[Hashable, Task[T]], asks: bool, most: float = MOST_UNASKED) -> bool:
     """Whether to start now; a button, where it takes a click."""
     known, keys = session.visitor(), frozenset(missing)
     agreed, stopped = known.agreed.get(label, frozenset()), known.stopped.get(label, frozenset())
     # what was agreed to goes on where a control interrupted it, and so does what was refused for lack of memory
     unasked = keys - agreed
     seconds = _estimate(missing[key] for key in unasked)
-    start = not stopped & keys and not (unasked and (asks or seconds > MOST_UNASKED))
+    start = not stopped & keys and not (unasked and (asks or seconds > most))
     if not start or keys & agreed:
         # Disabled, it stays while the work goes on. A browser keeps a button that has the focus until the mouse is
         # pressed elsewhere; Stop would move away under that press, and would not be clicked.

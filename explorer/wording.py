@@ -45,6 +45,11 @@ def duration(seconds: float) -> str:
     return f"about {round(seconds / 60)} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
 
 
+def ending(text: str, most: int = 30) -> str:
+    """A name of at most `most` characters, by whose end it can be told from others: …seblock1.denselayer2.concat."""
+    return text if len(text) <= most else f"…{text[1 - most :]}"
+
+
 def clean(text: str, most: int = 80) -> str:
     """Text of a stranger (a file's name, a key) as one printable line of at most `most` characters."""
     line = "".join(c if c.isprintable() else "?" for c in text[: most + 1])

@@ -9,6 +9,7 @@ from controls.panels.cost_figures import cost_figures
 from controls.panels.costs_bar import costs_bar
 from controls.panels.downloads import downloads
 from controls.panels.network_drawing import network_drawing
+from controls.panels.one_operation import look_closer
 from controls.panels.operations_table import operations_table
 from controls.text import plain
 from explorer.counting import budget, costs
@@ -49,7 +50,7 @@ st.plotly_chart(charts.stage_bars(costs.table(network, "stage"), family.colour),
 st.subheader("Operations")
 operations_table(network)
 if name := session.operation():
-    st.page_link("pages/feature_maps.py", label=f"See what {name} sees", icon=":material/grid_view:")
+    look_closer(config, name)
 
 st.subheader(f"How a {family.title} works")
 st.markdown(family.about)

@@ -60,6 +60,30 @@ def test_kinds_can_be_told_apart():
     assert mentioned == list(range(1, len(mentioned) + 1))
 
 
+SAID = {
+    "conv": {
+        "plain": "3×3, bias",
+        "grouped": "3×3, stride 2, 3 groups",
+        "dilated": "3×3, dilation 2",
+        "slice": "3×3, a slice of the kernel kernel",
+    },
+    "norm": {"batch": "of the batch", "batch_zero": "of the batch, its scale begins at 0", "group": "of 3 groups"},
+    "activation": {"silu_silu": "SiLU"},
+    "max_pool": {"overlapping": "3×3, stride 2"},
+    "dropout": {"dropout": "30% in training"},
+    "pad": {"halved": "stride 2, then channels of zeros", "narrow": "channels of zeros"},
+    "transposed_conv": {"even": "4×4, stride 2, bias"},
+}
+
+
+@ALL
+def test_what_is_set_in_it_is_said_in_words(kind):
+    said = {op.name: KINDS[kind].settings(op) for op in own(example(kind), kind)}
+    assert said | SAID.get(kind, {}) == said
+    assert all(said.values()) or not any(said.values())
+    assert any(said.values()) == any(op.attributes is not None for op in own(example(kind), kind))
+
+
 # -- it runs, and is what its plan says -------------------------------------------------------------------------------
 
 

@@ -45,7 +45,7 @@ def usual() -> str:
 
 
 def named(name: str) -> Picture:
-    """The picture of one of these names."""
+    """The picture of one of these names. Raises DataError and PictureError."""
     own = session.visitor().pictures
     if name in own:
         return own[name]
@@ -72,6 +72,11 @@ def _test_images(*names: str) -> tuple[Picture, ...]:
     channels = config.channels if config.channels in source.channels else source.channels[0]
     numbers = [int(match[2]) for match in found]
     return tuple(one.picture for one in data.examples(source.name, size, channels, numbers))
+
+
+def current_picture() -> Picture:
+    """The one that is chosen, without a control for it. Raises what `named` raises."""
+    return named(PICTURE.value(tuple(titles()), usual()))
 
 
 def chosen_picture() -> Picture:

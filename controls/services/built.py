@@ -35,7 +35,7 @@ def current(asks: bool = True) -> tuple[GraphModule, Weights]:
     and running an image takes long, the page ends at a button that says so; without `asks` a click has agreed already.
     """
     config, wanted = session.config(), session.chosen_weights()
-    if asks and not work.agreed("Build and run this network", _task(config, wanted, session.device())):
+    if asks and not work.agreed("Build and run this network", task(config, wanted, session.device(), passes=2)):
         st.stop()
     with st.spinner("Building the network ...", show_time=True):
         try:
@@ -51,13 +51,13 @@ def fresh(config: Config) -> Weights:
     return weights.fresh(0, can_be_calibrated(plan(config), PHOTOGRAPHS))
 
 
-def _task(config: Config, wanted: Weights, device: str) -> Task[GraphModule]:
-    """Building, with the norms' calibration, and an image that goes through twice: a page asks for the outputs of some
-    operations, then for those of others.
+def task(config: Config, wanted: Weights, device: str, passes: int) -> Task[GraphModule]:
+    """Building, with the norms' calibration, and an image that goes through so many times, as a page asks for the
+    outputs of some operations, then for those of others.
     """
     its = plan(config)
     drawing, starts = effort.building(its)
-    images = 2 + PHOTOGRAPHS * wanted.calibrated
+    images = passes + PHOTOGRAPHS * wanted.calibrated
     macs = drawing + images * effort.slowness(its) * its.macs
     return Task("", macs, partial(network, config, wanted, device), starts + 3 * len(its.ops))
 

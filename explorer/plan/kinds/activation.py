@@ -13,13 +13,22 @@ HOOKED = ("relu", "leaky_relu", "elu", "gelu")  # MODULES_MAPPING in ptflops/pyt
 PATCHED = ("relu", "elu", "gelu", "silu")  # FUNCTIONAL_MAPPING there
 
 
+WORDS = {
+    "relu": "ReLU",
+    "leaky_relu": "leaky ReLU",
+    "elu": "ELU",
+    "silu": "SiLU",
+    "gelu": "GELU",
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+}
+
+
 class Activation(NamedTuple):
     function: str
 
 
-KNOWN = {
-    name: Activation(name) for name in ("relu", "leaky_relu", "elu", "silu", "gelu", "tanh", "sigmoid")
-}  # made once: a plan has hundreds
+KNOWN = {name: Activation(name) for name in WORDS}  # made once: a plan has hundreds
 
 
 def activation(net: Writer, name: str, x: Op, function: str = "") -> Op:
@@ -36,6 +45,10 @@ def activation(net: Writer, name: str, x: Op, function: str = "") -> Op:
 def functions_of(plan: Plan) -> set[str]:
     """All that the network has."""
     return {op.attributes.function for op in plan.ops if op.kind == "activation"}
+
+
+def settings(op: Op) -> str:
+    return WORDS[op.attributes.function]
 
 
 def keeps(op: Op) -> tuple[str, ...]:
@@ -66,6 +79,7 @@ KINDS = (
         name="activation",
         word="activation",
         colour="#F0E442",
+        settings=settings,
         weighted=False,
         counted=Counted(nothing, nothing, nothing, nothing, by_ptflops, by_ptflops_function),
         keeps=keeps,

@@ -90,6 +90,19 @@ def shared_conv(net: Writer, name: str, x: Op, kernel: Kernel, start: int = 0) -
     )
 
 
+def settings(op: Op) -> str:
+    a: Conv = op.attributes
+    said = [
+        f"{a.kernel}×{a.kernel}",
+        f"stride {a.stride}" if a.stride > 1 else "",
+        f"dilation {a.dilation}" if a.dilation > 1 else "",
+        f"{a.groups} groups" if a.groups > 1 else "",
+        "bias" if a.bias else "",
+        f"a slice of the kernel {a.shared}" if a.shared else "",
+    ]
+    return ", ".join(filter(None, said))
+
+
 def window(op: Op, x: Op, i: int) -> tuple[int, int]:
     a: Conv = op.attributes
     first = i * a.stride - a.padding
@@ -127,6 +140,7 @@ KINDS = (
         name="conv",
         word="conv",
         colour="#0072B2",
+        settings=settings,
         weighted=True,
         counted=Counted(biases, by_positions, fvcore=macs, thop=macs, ptflops=macs),
         keeps=keeps_inputs,

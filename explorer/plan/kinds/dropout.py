@@ -21,6 +21,10 @@ def drop_path(net: Writer, name: str, x: Op, p: float) -> Op:
     return net.same(name, "drop_path", x, Drop(p)) if p else x
 
 
+def settings(op: Op) -> str:
+    return f"{op.attributes.p:.0%} in training"
+
+
 def mask(op: Op) -> int:
     return op.size
 
@@ -40,6 +44,7 @@ KINDS = (
         name="dropout",
         word="dropout",
         colour=COLOUR,
+        settings=settings,
         weighted=False,
         counted=UNCOUNTED,
         keeps=keeps_nothing,
@@ -51,6 +56,7 @@ KINDS = (
         name="drop_path",
         word="drop path",
         colour=COLOUR,
+        settings=settings,
         weighted=False,
         counted=UNCOUNTED,
         keeps=keeps_nothing,

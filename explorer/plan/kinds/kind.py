@@ -61,6 +61,10 @@ def none_beside(op: Op) -> int:
     return 0
 
 
+def nothing_set(op: Op) -> str:
+    return ""
+
+
 def never(op: Op) -> bool:
     return False
 
@@ -80,6 +84,7 @@ class Kind:
     name: str
     word: str  # in legends and tables
     colour: str
+    settings: Callable[[Op], str] = nothing_set  # its attributes, in words: "3×3, stride 2"
     weighted: bool  # it has a kernel or a matrix: a layer, as the papers count them
     counted: Counted
     keeps: Callable[[Op], tuple[str, ...]]  # tensors that autograd keeps for its backward pass (derivatives.yaml)

@@ -20,6 +20,10 @@ def linear(net: Writer, name: str, x: Op, out: int) -> Op:
     return net.write(name, "linear", (x.name,), (out, 1, 1), weights + out, weights, stride, field, Linear(True))
 
 
+def settings(op: Op) -> str:
+    return "bias" if op.attributes.bias else ""
+
+
 def biases(op: Op, x: Op) -> int:
     return op.size if op.attributes.bias else 0
 
@@ -33,6 +37,7 @@ KINDS = (
         name="linear",
         word="linear",
         colour="#004a75",
+        settings=settings,
         weighted=True,
         counted=Counted(biases, params, fvcore=macs, thop=macs, ptflops=macs),
         keeps=keeps_inputs,

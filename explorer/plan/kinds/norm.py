@@ -46,6 +46,12 @@ def of_the_batch(op: Op) -> bool:
     return bool(op.attributes.function == "batch")
 
 
+def settings(op: Op) -> str:
+    a: Norm = op.attributes
+    over = "of the batch" if of_the_batch(op) else f"of {a.groups} groups"
+    return f"{over}, its scale begins at 0" if a.zero else over
+
+
 def by_fvcore(op: Op, x: Op) -> int:
     """2 for each number of a batch norm (in eval mode), 5 of a group norm."""
     return x.size * (2 if of_the_batch(op) else 5)
@@ -73,6 +79,7 @@ KINDS = (
         name="norm",
         word="norm",
         colour="#b8b8b8",
+        settings=settings,
         weighted=False,
         counted=Counted(nothing, params, by_fvcore, by_thop, by_ptflops),
         keeps=keeps_inputs,

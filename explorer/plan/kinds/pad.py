@@ -20,6 +20,11 @@ def pad(net: Writer, name: str, x: Op, out: int, stride: int) -> Op:
     return net.write(name, "pad", (x.name,), shape, 0, 0, x.stride * stride, x.receptive_field, Pad(stride))
 
 
+def settings(op: Op) -> str:
+    stride = op.attributes.stride
+    return f"stride {stride}, then channels of zeros" if stride > 1 else "channels of zeros"
+
+
 def window(op: Op, x: Op, i: int) -> tuple[int, int]:
     a: Pad = op.attributes
     return i * a.stride, i * a.stride
@@ -34,6 +39,7 @@ KINDS = (
         name="pad",
         word="pad",
         colour="#E69F00",
+        settings=settings,
         weighted=False,
         counted=UNCOUNTED,
         keeps=keeps_nothing,

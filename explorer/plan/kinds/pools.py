@@ -67,6 +67,15 @@ def adaptive_pool(net: Writer, name: str, x: Op, size: int) -> Op:
     )
 
 
+def settings(op: Op) -> str:
+    a: Pool = op.attributes
+    return f"{a.kernel}×{a.kernel}, stride {a.stride}"
+
+
+def adaptive_settings(op: Op) -> str:
+    return f"to {op.attributes.size}×{op.attributes.size}"
+
+
 def window(op: Op, x: Op, i: int) -> tuple[int, int]:
     a: Pool = op.attributes
     first = i * a.stride - a.padding
@@ -128,6 +137,7 @@ KINDS = (
         name="max_pool",
         word="max pool",
         colour=COLOUR,
+        settings=settings,
         weighted=False,
         counted=_counted(fvcore=nothing, thop=nothing),
         keeps=keeps_inputs,
@@ -139,6 +149,7 @@ KINDS = (
         name="avg_pool",
         word="avg pool",
         colour=COLOUR,
+        settings=settings,
         weighted=False,
         counted=_counted(fvcore=nothing, thop=of_outputs),
         keeps=keeps_inputs,
@@ -160,6 +171,7 @@ KINDS = (
         name="adaptive_pool",
         word="adaptive pool",
         colour=COLOUR,
+        settings=adaptive_settings,
         weighted=False,
         counted=_counted(fvcore=of_inputs, thop=by_thop),
         keeps=keeps_inputs,

@@ -76,6 +76,15 @@ def _field(x: Op, neighbours: int, stride: int) -> int:
     return x.receptive_field + (neighbours - 1) * x.stride + x.stride - stride
 
 
+def settings(op: Op) -> str:
+    return f"{op.attributes.factor} times, bilinear"
+
+
+def kernel_settings(op: Op) -> str:
+    a: TransposedConv = op.attributes
+    return f"{a.kernel}×{a.kernel}, stride {a.stride}" + (", bias" if a.bias else "")
+
+
 def neighbours(op: Op, x: Op, i: int) -> tuple[int, int]:
     """The centre of position i is (i + 1/2) / factor - 1/2 of `x`; where that is a whole number, there is one."""
     factor: int = op.attributes.factor
@@ -125,6 +134,7 @@ KINDS = (
         name="upsample",
         word="upsample",
         colour="#999933",
+        settings=settings,
         weighted=False,
         counted=Counted(nothing, nothing, times(4), times(11), times(1), times(1)),
         keeps=keeps_nothing,
@@ -135,6 +145,7 @@ KINDS = (
         name="transposed_conv",
         word="transposed conv",
         colour="#332288",
+        settings=kernel_settings,
         weighted=True,
         counted=Counted(biases, by_positions, fvcore=macs, thop=by_thop, ptflops=macs),
         keeps=keeps_inputs,
