@@ -44,7 +44,7 @@ stages(ends, found.maps)
 
 st.subheader("One operation")
 name = session.operation() or last
-choose_operation(st, plan, [op.name for op in plan.ops[1:]], name, "Any operation, in the order in which they run.")
+choose_operation(st, plan, [op.name for op in plan.ops], name, "Any operation, in the order in which they run.")
 needed = arithmetic.needed(plan, name)
 if not found.maps.keys() >= {*needed}:
     found = forwards.forward(subject, needed)

@@ -252,7 +252,7 @@ def test_a_copied_link_opens_the_same_network_and_operation(visit):
         if path:
             expect(text(copy, re.compile("^6 channels of 16×16"))).to_be_visible()
         else:
-            expect(copy.get_by_role("link", name=f"See what {operation} sees").first).to_be_visible()
+            expect(copy.get_by_role("heading", name=operation)).to_be_visible()
 
 
 def test_the_network_and_the_link_go_along_to_other_pages(visit):
@@ -476,7 +476,7 @@ def test_a_block_is_opened_by_click_and_its_operation_is_followed_to_the_feature
     node(page, "layer2.0.add").click()
     expect(page).to_have_url(re.compile(r"op=layer2\.0\.add"))
     settled(page)
-    page.get_by_role("link", name="See what layer2.0.add sees").click()
+    page.get_by_role("link", name="Feature maps: all 32 of its maps").click()
     expect(page.get_by_role("heading", name="Feature maps")).to_be_visible()
     # option A doubles the channels and halves the image of the first stage: 16 and 32x32
     expect(text(page, re.compile(r"32 channels of 16×16"))).to_be_visible()

@@ -68,7 +68,7 @@ def test_ones_own_picture_is_looked_at():
     assert messages(fine(app)) == []
 
 
-@pytest.mark.parametrize("name", ["conv1", "layer2.0.pad", "layer3.2.add", "avgpool", "fc"])
+@pytest.mark.parametrize("name", ["input", "conv1", "layer2.0.pad", "layer3.2.add", "avgpool", "fc"])
 def test_any_operation_is_looked_at(name):
     app = opened(FEATURE_MAPS, network=SMALL)
     app.selectbox(key="operation.box").select(name).run()

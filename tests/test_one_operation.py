@@ -66,13 +66,13 @@ def test_the_facts_are_those_of_hand_arithmetic():
     network = plan(PRESETS[SMALL])
     weights = 3 * 3 * 16 * 32
     assert facts(network, network["layer2.0.conv1"]) == {
-        "Shape, C×H×W": "16×32×32 → 32×16×16",
+        "C×H×W": "16×32×32 → 32×16×16",
         "Parameters": f"{weights:,} ({weights / network.params:.1%})",
         "MACs": f"{weights * 16 * 16:,} ({weights * 16 * 16 / network.macs:.1%})",
         "Stride": "2 px of the picture",
     }
     assert facts(network, network["input"]) == {
-        "Shape, C×H×W": "3×32×32",
+        "C×H×W": "3×32×32",
         "Parameters": "none",
         "MACs": "none",
         "Stride": "1 px of the picture",

@@ -27,6 +27,7 @@ STYLE = """<style>
 .one h4 { font-size: 1rem; margin: 0; padding: 0; overflow-wrap: anywhere; }
 .one table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
 .one td { border: none; padding: 0.1rem 0.8rem 0.1rem 0; vertical-align: top; }
+.one td:first-child { white-space: nowrap; }
 .one i { display: inline-block; width: 0.8em; height: 0.8em; border-radius: 0.15em; margin-right: 0.4em; }
 </style>"""
 
@@ -70,7 +71,7 @@ def _facts(network: Plan, op: Op) -> None:
 def facts(network: Plan, op: Op) -> dict[str, str]:
     """What the plan knows of an operation, by title."""
     row = costs.total(network, [op], op.name)
-    found = {"Shape, C×H×W": f"{row.input} → {row.output}" if op.inputs else row.output}
+    found = {"C×H×W": f"{row.input} → {row.output}" if op.inputs else row.output}
     found |= {"Parameters": _of_all(row.params, row.params_share), "MACs": _of_all(row.macs, row.macs_share)}
     if max(op.shape[1:]) > 1:
         found["Stride"] = f"{op.stride} px of the picture"
@@ -126,12 +127,12 @@ def _neighbours(title: str, of: str, names: Sequence[str]) -> None:
 
 def _elsewhere(op: Op) -> None:
     """The other pages that show it, which open with it selected."""
-    if not op.inputs:
-        return
     _, h, w = op.shape
     with st.container(gap=None):
         what = "its numbers" if h == w == 1 else f"all {op.shape[0]} of its maps"
         st.page_link("pages/feature_maps.py", label=f"Feature maps: {what}", icon=":material/grid_view:")
+        if not op.inputs:
+            return
         points = "it is marked" if KINDS[op.kind].weighted else "among all points"
         st.page_link("pages/gradient_flow.py", label=f"Gradient flow: {points}", icon=":material/trending_down:")
         where = "one of its channels" if h == w == 1 else "Grad-CAM at its maps"

@@ -22,7 +22,7 @@ from explorer.running import weights
 MOST_UNASKED = 0.3  # seconds: knobs are turned while it is on the page
 STRONGEST, COLUMNS = 8, 4
 ANSWERS = 4
-TILES = 560  # pixels of the whole sheet: browsers blur what they enlarge
+SHARP = 2  # times as large as they are shown: browsers blur what they enlarge
 POSITIVE, NEGATIVE = SIGNED[6], SIGNED[2]
 
 STYLE = """<style>
@@ -88,10 +88,11 @@ def _sheet(name: str, maps: Maps, width: int) -> str:
         maps[chosen],
         mosaic.reaches(maps, each=False)[chosen],
         mosaic.is_signed(maps),
-        TILES,
+        width,
         min(COLUMNS, len(chosen)),
     )
     which = f"Its {len(chosen)} strongest of {len(maps)} maps" if len(maps) > len(chosen) else f"Its {len(maps)} maps"
-    st.image(mosaic.data_url(found.picture), width=width, alt=f"{which}: {name}, for this picture.")
+    picture = mosaic.resize(found.picture, SHARP * width)
+    st.image(mosaic.data_url(picture), width=width, alt=f"{which}: {name}, for this picture.")
     reach = f"{found.reach[0]:.3g}"
     return f"{which}: 0 is white, {reach} red" + (f", −{reach} blue" if found.signed else "")
