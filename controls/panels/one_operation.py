@@ -21,7 +21,7 @@ from explorer.wording import ending
 
 WIDTH, PICTURE = 250, 130  # pixels: of what is inside, and of the picture, beside which a sentence stands
 BORDER = 34  # pixels on both sides
-MOST_PILLS = 6  # of more names one is chosen in a box
+MOST_PILLS = 3  # of more names one is chosen in a box
 
 STYLE = """<style>
 .one h4 { font-size: 1rem; margin: 0; padding: 0; overflow-wrap: anywhere; }
