@@ -22,7 +22,7 @@ BATCH = Whole("peak_batch", 1, least=1, most=1024)
 origin, config = session.choice()
 family, network = family_of(config), plan(config)
 known = known_as(config)
-batch = BATCH.value()
+batch, selected = BATCH.value(), session.operation()
 
 st.title(TITLES[known] if known else f"{family.title} of your own")
 costs_bar(config, session.before_turning())
@@ -30,7 +30,11 @@ try:
     budget.check(network, 1, devices.device_limits(session.device()))
 except budget.BudgetError as error:
     st.warning(f"It can be counted here, not run: {error}", icon=":material/block:")
-network_drawing(config, origin, session.operation())
+with st.container(horizontal=True, gap="small"):
+    with st.container(width="stretch"):
+        network_drawing(config, origin, selected)
+    if selected:
+        look_closer(config, selected)
 used = session.chosen_weights()
 if used.trained:
     label = f"Weights: {plain(used.label)}. See what it sees"
@@ -49,8 +53,6 @@ st.plotly_chart(charts.stage_bars(costs.table(network, "stage"), family.colour),
 
 st.subheader("Operations")
 operations_table(network)
-if name := session.operation():
-    look_closer(config, name)
 
 st.subheader(f"How a {family.title} works")
 st.markdown(family.about)

@@ -28,13 +28,13 @@ COMPARE = Switch("compare")
 @panel
 def network_drawing(config: Config, origin: str, selected: str | None) -> None:
     """The whole network as one picture, and beside it the preset that it started from, if that is another."""
-    box = st.columns([6, 3, 2], vertical_alignment="bottom")
-    opened = _choose_opened(box[0], config)
-    colouring = COLOUR.select(box[1], "Colour", help="What a node's colour says.")
     preset = PRESETS[origin]
-    compared = config != preset and COMPARE.toggle(
-        box[2], "Compare", help=f"Draws {TITLES[origin]} below, and marks what differs."
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        opened = _choose_opened(st, config)
+        colouring = COLOUR.select(st, "Colour", help="What a node's colour says.", width=160)
+        compared = config != preset and COMPARE.toggle(
+            st, "Compare", help=f"Draws {TITLES[origin]} below, and marks what differs."
+        )
     _draw(config, preset, preset if compared else None, opened, colouring, selected, "drawing.own")
     if compared:
         st.caption(f"Below: **{TITLES[origin]}**.")
@@ -50,7 +50,6 @@ def _choose_opened(at: Place, config: Config) -> frozenset[str]:
         [one for one in OPENINGS if one != "clicked" or clicked is not None],
         title=OPENINGS.__getitem__,
         help="A click on a stage or a block opens it; a click on its title ▾ closes it again.",
-        width="stretch",
     )
     if opening == "clicked":
         return clicked or frozenset()
@@ -67,7 +66,7 @@ def _draw(
     key: str,
 ) -> None:
     """One network, as high as `origin` sets the scale, with what differs from the other marked. A click opens what is
-    closed, closes what is open, and selects an operation of the visitor's network.
+    closed, closes what is open, and selects an operation of the visitor's network, or lets go of it.
     """
     drawn = plan(config)
     different = drawing.differences(drawn, plan(other)) if other else frozenset()
@@ -76,7 +75,9 @@ def _draw(
         identity = session.entered(key, {}).get("clicked")
         if not isinstance(identity, str):
             return
-        if identity in session.current_plan():
+        if identity == session.operation():
+            session.unselect_operation()
+        elif identity in session.current_plan():
             session.select_operation(identity)
         else:
             session.visitor().opened = opened ^ {identity}

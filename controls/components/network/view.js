@@ -1,6 +1,6 @@
 // What part of the drawing is seen, and how large: the wheel zooms at the pointer, dragging pans, a double click resets.
 
-const LEAST_SCALE = 0.62 // of a drawing in a narrow window: what does not fit is panned to
+const LEAST_SCALE = 0.5 // of a drawing in a narrow window: what does not fit is panned to
 const MOST_ZOOM = 12 // times the scale at which all fits
 const CLICK = 4 // pixels that a pointer may move in a click
 
