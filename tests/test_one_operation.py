@@ -1,4 +1,4 @@
-"""The panel about one operation, and the frame that it draws on the picture."""
+"""The panel about one operation, in what it says and as a visitor has it."""
 
 import re
 
@@ -12,40 +12,22 @@ from controls.panels.one_operation import facts, sees
 from controls.services import built
 from explorer.families import PRESETS, plan
 from explorer.plan.receptive_field import Field, field_at
-from explorer.plots.field import LINE, framed
+from explorer.plots.positions import framed_picture
 
 SMALL, CONCAT = "resnet20_cifar", "features.denseblock3.denselayer6.concat"
-GREY = 100
 
 
-def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
-    return np.full((height, width, channels), GREY, np.uint8)
-
-
-def drawn(side: int, first: int, last: int) -> np.ndarray:
-    """By hand: a black square first .. last, in it a white one, and in that the picture."""
-    found = picture(side, side)
-    for inset, colour in ((0, 0), (LINE, 255), (2 * LINE, GREY)):
-        found[first + inset : last - inset, first + inset : last - inset] = colour
-    return found
-
-
-def test_a_frame_stands_round_the_field():
-    # 4 pixels are 10 wide each: pixels 1 and 2 are 10 .. 29, and two lines of 4 are outside them
-    found = framed(picture(4, 4), Field(1, 1, 3, 3), 40)
-    assert np.array_equal(found, drawn(40, 2, 38))
-    assert np.array_equal(framed(picture(4, 4, 1), Field(1, 1, 3, 3), 40), found)
-
-
-def test_a_field_beyond_the_border_is_cut():
-    assert np.array_equal(framed(picture(4, 4), Field(-3, -3, 8, 8), 40), drawn(40, 0, 40))
-    # a corner: 0 .. 19 and the lines after it; before it there is no room, so they stand inside
-    assert np.array_equal(framed(picture(4, 4), Field(-1, -1, 2, 2), 40), drawn(40, 0, 28))
-
-
-def test_a_picture_with_more_pixels_than_are_shown_is_made_smaller():
-    # 20 .. 59 of 80 are 10 .. 29 of 40
-    assert np.array_equal(framed(picture(80, 80), Field(20, 20, 60, 60), 40), drawn(40, 2, 38))
+def test_the_frame_stands_round_what_is_seen():
+    found = framed_picture(np.full((32, 32, 3), 90, np.uint8), Field(10, 12, 20, 40))
+    # a pixel is 10 wide: rows 100 .. 199 are seen; the lines are two wide, the white one outside
+    assert [int(found[row, 160, 0]) for row in (96, 97, 98, 99, 100, 199, 200, 201, 202, 203)] == [
+        *(255, 255, 17, 17, 90),
+        *(90, 17, 17, 255, 255),
+    ]
+    # at the border of the picture, which the field passes, they stand inside
+    assert [int(found[150, column, 0]) for column in (119, 120, 315, 316, 317, 318, 319)] == [
+        *(17, 90, 90, 17, 17, 255, 255)
+    ]
 
 
 def test_what_is_seen_is_said():

@@ -16,8 +16,8 @@ from explorer.plan import Op, Plan
 from explorer.plan.kinds import KINDS
 from explorer.plan.receptive_field import Field, field_at
 from explorer.plots import mosaic
-from explorer.plots.field import framed
-from explorer.wording import ending
+from explorer.plots.positions import framed_picture
+from explorer.wording import ending, shape
 
 WIDTH, PICTURE = 250, 130  # pixels: of what is inside, and of the picture, beside which a sentence stands
 BORDER = 34  # pixels on both sides
@@ -91,7 +91,9 @@ def _on_a_picture(config: Config, network: Plan, op: Op) -> None:
     field = field_at(network, op.name, op.shape[1] // 2, op.shape[2] // 2)
     said = sees(op, field, config.input_size)
     with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
-        st.image(mosaic.data_url(framed(subject.seen, field)), width=PICTURE, alt=f"The picture, framed. {said}")
+        st.image(
+            mosaic.data_url(framed_picture(subject.seen, field)), width=PICTURE, alt=f"The picture, framed. {said}"
+        )
         st.caption(said)
     strongest(op, op is network.ops[-1], subject, WIDTH)
 
@@ -99,13 +101,12 @@ def _on_a_picture(config: Config, network: Plan, op: Op) -> None:
 def sees(op: Op, field: Field, side: int) -> str:
     """How much of a picture, of so many pixels along a side, a position in the middle of the output sees."""
     who = "It" if op.shape[1:] == (1, 1) else "The middle of a map"
-    if field.bottom - field.top == 1:
+    if field.size == (1, 1):
         return f"{who} sees one pixel."
-    size = f"{field.bottom - field.top:,}×{field.right - field.left:,} pixels"
-    beyond = [field.top < 0, field.left < 0, field.bottom > side, field.right > side]
-    if field.top <= 0 and field.left <= 0 and field.bottom >= side and field.right >= side:
-        return f"{who} sees all of the picture" + (f": {size}, and zeros beyond it." if any(beyond) else ".")
-    return f"{who} sees {size}" + (", cut at the border." if any(beyond) else ".")
+    inside, size = field.within(side), f"{shape(field.size)} pixels"
+    if inside.size == (side, side):
+        return f"{who} sees all of the picture" + (f": {size}, and zeros beyond it." if inside != field else ".")
+    return f"{who} sees {size}" + (", cut at the border." if inside != field else ".")
 
 
 def _neighbours(title: str, of: str, names: Sequence[str]) -> None:
