@@ -33,8 +33,7 @@ except budget.BudgetError as error:
 with st.container(horizontal=True, gap="small"):
     with st.container(width="stretch"):
         network_drawing(config, origin, selected)
-    if selected:
-        look_closer(config, selected)
+    beside = st.container(width="content") if selected else None
 used = session.chosen_weights()
 if used.trained:
     label = f"Weights: {plain(used.label)}. See what it sees"
@@ -66,3 +65,7 @@ with st.expander("Why do others say a different number?", icon=":material/help:"
     conventions_table(network)
 with st.expander("Take this network along", icon=":material/download:"):
     downloads(config, known or "network")
+# last, since it runs the network: drawing and costs are there by then
+if selected and beside:
+    with beside:
+        look_closer(config, selected)
