@@ -133,8 +133,8 @@ def test_a_channel_that_was_clicked_is_shown():
     app = opened(FEATURE_MAPS, network=SMALL, op="conv1")
     assert "the strongest; click another" in app.main.markdown[-1].value
     click(app, "mosaic.", 13)
-    assert app.main.markdown[-1].value == "**Channel 13**; click another"
-    assert app.query_params["channel"] == "13"
+    assert app.main.markdown[-1].value == "**Channel 13**"
+    assert app.query_params["map"] == "13"
 
 
 def test_a_clique_shows_both_passes():
@@ -213,7 +213,7 @@ def test_one_number_is_followed_from_a_click_back_to_the_picture():
     assert len(markers["customdata"]["bdata"]) > 0
     click(app, "one_number.layer1.0.conv1", 5 * 32 + 7)
     assert (app.query_params["row"], app.query_params["column"]) == ("5", "7")
-    app.number_input(key="link.channel").set_value(3).run()
+    app.number_input(key="link.map").set_value(3).run()
     chosen = the_number(fine(app))
     # the same number by another visitor, from the link
     other = opened(FEATURE_MAPS, **{name: app.query_params[name] for name in app.query_params})
@@ -223,13 +223,13 @@ def test_one_number_is_followed_from_a_click_back_to_the_picture():
     # behind the stem's ReLU is its convolution, which reads the picture: there is no way further back
     assert not [button for button in app.button if (button.key or "").startswith("one_number.to")]
     app.button(key="one_number.largest").click().run()
-    assert not {"row", "column", "channel"} & fine(app).query_params.keys()
+    assert not {"row", "column", "map"} & fine(app).query_params.keys()
 
 
 def test_what_a_link_says_of_one_number_is_taken_as_far_as_it_is_there():
-    app = opened(FEATURE_MAPS, network=SMALL, op="layer3.0.conv1", channel="9999", row="7", column="8")
+    app = opened(FEATURE_MAPS, network=SMALL, op="layer3.0.conv1", map="9999", row="7", column="8")
     # 64 maps of 8x8: there is a row 7, and neither that channel nor a column 8
-    values = {name: app.number_input(key=f"link.{name}").value for name in ("channel", "row", "column")}
+    values = {name: app.number_input(key=f"link.{name}").value for name in ("map", "row", "column")}
     assert values["row"] == 7
-    assert values["channel"] < 64
+    assert values["map"] < 64
     assert values["column"] < 8

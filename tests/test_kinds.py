@@ -28,6 +28,7 @@ from explorer.plan import Plan, Recorder
 from explorer.plan.kinds import KINDS
 from explorer.plan.kinds.norm import of_single_values
 from explorer.plan.kinds.upsample import transposed_conv, upsample
+from explorer.plan.receptive_field import field_at
 from explorer.plan.wiring import owner
 from explorer.plots.network import scene, widest
 from explorer.running.kinds import RUNNING
@@ -270,8 +271,9 @@ def test_deep_lift_is_complete(kind):
         lambda plan: table(plan, "stage"),
         blank,
         lambda plan: plan_source(plan, ""),
+        lambda plan: field_at(plan, "narrow", 0, 0),
     ],
-    ids=["memory", "conventions", "drawing", "table", "network", "source"],
+    ids=["memory", "conventions", "drawing", "table", "network", "source", "receptive field"],
 )
 def test_a_kind_that_nobody_knows_is_an_error_with_its_name(ask):
     known = example("conv")

@@ -18,7 +18,7 @@ from explorer.wording import number, shape
 
 SORT: OneOf[Order] = OneOf("sort", "index", ("index", "mean", "variance", "maximum"))
 SCALE = OneOf("scale", "layer", ("layer", "channel"))
-CHANNEL = Whole("channel", -1)  # until one is chosen, the strongest
+CHANNEL = Whole("map", -1)  # until one is chosen, the strongest
 # two quick clicks are two choices: plotly would take the second back, and zoom
 BARE = {"displayModeBar": False, "doubleClick": False, "doubleClickDelay": 1}
 
@@ -60,7 +60,7 @@ def channels(name: str, maps: Maps, seen: NDArray[np.uint8], weights: str, colou
     strongest = activations.strongest(maps, 1).item()
     channel = CHANNEL.value(0, len(maps) - 1, strongest)
     with detail:
-        st.markdown(f"**Channel {channel}**{', the strongest' * (channel == strongest)}; click another")
+        st.markdown(f"**Channel {channel}**{', the strongest; click another' * (channel == strongest)}")
         opacity = st.slider("Opacity of the map over the image", 0.0, 1.0, 0.7, 0.1, key="opacity")
         painted = paint(maps[channel], reach[channel], signed)
         st.image(mosaic.data_url(mosaic.overlay(seen, painted, opacity)), width="stretch")
