@@ -4,6 +4,7 @@ import streamlit as st
 
 from controls import session, uploads
 from controls.panels.copy_link import copy_link
+from controls.services import checkpoints
 from controls.sidebar.device_form import device_form
 from controls.sidebar.network_form import network_form
 from controls.sidebar.weights_form import weights_form
@@ -19,31 +20,33 @@ st.html(
 )
 warm_up()
 
-page = st.navigation(
-    [
-        st.Page("pages/architecture.py", title="Architecture", icon=":material/account_tree:", default=True),
-        st.Page("pages/design_space.py", title="Design space", icon=":material/tune:", url_path="design-space"),
-        st.Page("pages/feature_maps.py", title="Feature maps", icon=":material/grid_view:", url_path="feature-maps"),
-        st.Page(
-            "pages/gradient_flow.py", title="Gradient flow", icon=":material/trending_down:", url_path="gradient-flow"
-        ),
-        st.Page("pages/training.py", title="Training", icon=":material/model_training:", url_path="training"),
-        st.Page(
-            "pages/attribution.py", title="Attribution", icon=":material/center_focus_strong:", url_path="attribution"
-        ),
-    ]
-)
+pages = [
+    st.Page("pages/architecture.py", title="Architecture", icon=":material/account_tree:", default=True),
+    st.Page("pages/design_space.py", title="Design space", icon=":material/tune:", url_path="design-space"),
+    st.Page("pages/feature_maps.py", title="Feature maps", icon=":material/grid_view:", url_path="feature-maps"),
+    st.Page("pages/gradient_flow.py", title="Gradient flow", icon=":material/trending_down:", url_path="gradient-flow"),
+    st.Page("pages/training.py", title="Training", icon=":material/model_training:", url_path="training"),
+    st.Page("pages/attribution.py", title="Attribution", icon=":material/center_focus_strong:", url_path="attribution"),
+]
 
+refused = None
 try:
-    session.read_link()
+    session.read_link(checkpoints.take_linked)
     with st.sidebar:
         network_form()
         weights_form()
         device_form()
     session.write_link()
+except ExplorerError as refusal:
+    refused = refusal
+page = st.navigation(pages)  # after the link is written, so that a turn of the page is one step back in the browser
+session.arrived()
+
+try:
+    if refused:
+        raise refused
     copy_link()
     session.problems().extend(uploads.told())
-
     while session.problems():
         st.warning(plain(session.problems().pop(0)), icon=":material/warning:")
     page.run()

@@ -4,6 +4,7 @@
     METHODS = SeveralOf("methods", ("saliency",), tuple(TITLES), most=6)    # ?methods=saliency.occlusion
     SEED = Whole("draw", 0, least=0, most=2**31 - 1)
     RELU = Switch("relu", True)                          # ?relu=off
+    OPENED = Names("opened")                             # ?opened=layer1.layer2_0, no control of its own
 
     steps = STEPS.select(box[0], "Steps", help="Of the path from baseline to image.")
     STEPS.value()                                        # without drawing it
@@ -16,7 +17,7 @@ the same, on all pages.
 """
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -27,6 +28,8 @@ Title = Callable[[T], str]
 
 BETWEEN = "."  # the values of a set, in the link
 NOTHING = "none"  # in the link: a set that is empty, where the default is not
+ALL = "all"  # in the link: of parts of a network, all but the following
+ODD = re.compile(r"[^A-Za-z0-9-]")
 WHOLE = re.compile(r"-?[0-9]{1,15}")
 REAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?(e-?[0-9]{1,2})?")
 
@@ -209,6 +212,40 @@ class SeveralOf(Generic[T]):
 
     def _written(self, values: Sequence[T]) -> str:
         return BETWEEN.join(map(_text, values)) or NOTHING
+
+
+@dataclass(frozen=True)
+class Names:
+    """A set of the network's parts, as many as a link has room for; there is no control for it.
+
+    Those that the network does not have are passed over. Of a set of nearly all, those that are not in it are written.
+    """
+
+    name: str
+
+    def value(self, known: Collection[str]) -> frozenset[str] | None:
+        """Those of them that are known; None where none has been chosen yet."""
+        entry = session.entry(self.name)
+        if entry is None:
+            return None
+        first, *more = entry.split(BETWEEN)
+        named = frozenset(name for name in known if _short(name) in {first, *more})
+        return frozenset(known) - named if first == ALL else named
+
+    def set(self, values: Collection[str], known: Collection[str]) -> None:
+        """Those whose names come first, where there is no room for all."""
+        missing = set(known) - set(values)
+        most = len(missing) < len(values)
+        text = ALL if most else ""
+        for value in sorted(missing if most else values):
+            longer = f"{text}{BETWEEN}{_short(value)}" if text else _short(value)
+            text = longer if len(longer) <= session.LONGEST_ENTRY else text
+        session.keep_entry(self.name, text or NOTHING)
+
+
+def _short(name: str) -> str:
+    """A part's name as it is among others in a link: layer2_0 of layer2.0."""
+    return ODD.sub("_", name)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What one visitor has chosen, sent and computed, typed; and the link to it. Nothing else touches session_state.
 
-session.visitor().opened = frozenset({"layer1"})     # typed; each visitor has a Visitor of their own
+session.visitor().against = ("plain",)               # typed; each visitor has a Visitor of their own
 session.show("level", "Blocks")                      # what the widget with this key is to show when it is drawn
 session.entered("level")                             # what it has been set to
 """
@@ -13,7 +13,9 @@ from functools import lru_cache
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from controls import kept
 from explorer import links
 from explorer.counting import comparisons as contenders
 from explorer.counting.design_space import Search
@@ -37,7 +39,7 @@ class Checkpoint:
     """A file of weights that the visitor has sent, or chosen among those on the server."""
 
     weights: Weights
-    place: str  # Streamlit's id of the upload, or the name in the server's folder
+    place: str  # the name by which links know the upload, or the one in the server's folder
     plan: Plan  # of the network that they were loaded for
 
 
@@ -57,13 +59,14 @@ class Visitor:
     raw_norms: bool = False  # of fresh weights
     weights: Weights | None = None  # None: the project's, where it has some for the network, else fresh ones
     checkpoint: Checkpoint | None = None
-    pictures: dict[str, Picture] = field(default_factory=dict)  # uploaded, by digest
+    sent: dict[str, str] = field(default_factory=dict)  # names of uploads in links -> Streamlit's ids of the files
+    pictures: dict[str, Picture] = field(default_factory=dict)  # uploaded, by their names in links
     refused_pictures: list[str] = field(default_factory=list)  # sentences, shown once under the uploader
     entries: dict[str, str] = field(default_factory=dict)  # of the pages, in the link
-    link: dict[str, str] | None = None  # as last written; None: not yet
-    turned: bool = False  # a control was, since the link was written
+    link: dict[str, str] | None = None  # to what is chosen now; None: nothing is read yet
+    address: dict[str, str] = field(default_factory=dict)  # what the browser shows of it, which may say less
+    page: str = ""  # Streamlit's name of the one that was shown last; "": there was none
     problems: list[str] = field(default_factory=list)  # sentences, shown once at the top of the page
-    opened: frozenset[str] | None = None  # stages and blocks of the drawing, by clicks; None: there was no click
     search: Search | None = None  # the last one of the design space
     searches: int = 0  # each gives its table a new key
     clicks: int = 0  # on charts: each gives them a new key, since a selection belongs to the figure that was clicked
@@ -123,24 +126,23 @@ def choose(origin: str) -> None:
     """Start anew from a published network."""
     visitor().choice = links.start(origin)
     visitor().before = None
-    visitor().turned = True
 
 
 def choose_config(config: Config) -> None:
     """A network of any family, as it is; it counts as changed from the published one that it differs least from."""
-    presets = family_of(config).presets
-    origin = min(presets, key=lambda name: len(config.changes(presets[name].config)))
-    if choice().config == config:
-        origin = choice().origin
-    visitor().choice = Choice(origin, config)
+    if choice().config != config:
+        visitor().choice = _changed_least(config)
     visitor().before = None
-    visitor().turned = True
+
+
+def _changed_least(config: Config) -> Choice:
+    presets = family_of(config).presets
+    return Choice(min(presets, key=lambda name: len(config.changes(presets[name].config))), config)
 
 
 def change(**changes: Any) -> None:
     """Turn knobs. What cannot be is refused with a sentence, and the knobs stay where they were."""
     known, names = visitor(), frozenset(changes)
-    known.turned = True
     try:
         turned = config().adapt(**changes)
     except ConfigError as error:
@@ -165,7 +167,6 @@ def operation() -> str | None:
 
 def select_operation(name: str) -> None:
     visitor().operation = name
-    visitor().turned = True
 
 
 def unselect_operation() -> None:
@@ -180,7 +181,6 @@ def against() -> tuple[str, ...]:
 
 def compare(keys: tuple[str, ...]) -> None:
     visitor().against = keys
-    visitor().turned = True
 
 
 def chosen_weights() -> Weights:
@@ -206,7 +206,6 @@ def weights_asked_for() -> Weights:
 def use(wanted: Weights | None) -> None:
     """None leaves it to the network: the project's weights where it has some, else fresh ones."""
     visitor().weights = wanted
-    visitor().turned = True
 
 
 def use_fresh(seed: int = 0, calibrated: bool | None = None) -> None:
@@ -240,39 +239,76 @@ def keep_entry(name: str, value: str | None) -> None:
     visitor().entries.pop(name, None)
     if value is not None:
         visitor().entries[name] = value
-    visitor().turned = True
 
 
-def read_link() -> None:
-    """Take over what the link says, at the start and when the visitor went back in the browser.
+def read_link(take_upload: Callable[[str], None] = lambda name: None) -> None:
+    """Take over what the address says: at the start, where the visitor has gone back or forward in the browser, and
+    where a link of ours has led to another page. `take_upload` gets the name of weights that somebody has sent.
 
-    After a control was turned the link is passed over: a browser whose keys are pressed quickly sends the address of
-    some presses ago.
+    At other times it is what the browser showed some quick key presses ago.
     """
     params, known = st.query_params.to_dict(), visitor()
-    if known.link is not None and (not params or params == known.link or known.turned):
+    led_here = params and params != known.address and _turned_page()
+    if known.link is not None and not _went() and not led_here:
         return
+    known.address = params
     known.choice, found = links.read(params)
     known.before = None
     problems().extend(found)
-    if "op" in params:
-        if params["op"] in current_plan():
-            known.operation = params["op"]
-        else:
-            problems().append(f"The link names an operation {params['op'][:60]!r} that this network does not have.")
+    known.operation = params.get("op")
+    if known.operation is not None and known.operation not in current_plan():
+        problems().append(f"The link names an operation {known.operation[:60]!r} that this network does not have.")
     known.against = _against_of(params)
     known.entries = _entries_of(params)
     known.raw_norms = params.get("norms") == RAW
-    known.weights = _weights_of(params)
+    known.weights = None
+    if kept.NAME.fullmatch(params.get("weights", "")):
+        take_upload(params["weights"])
+    else:
+        known.weights = _weights_of(params)
     st.session_state["weights.source"] = ""  # shows what the link says
+    known.link = _link()
 
 
 def write_link() -> None:
-    """Let the browser's address tell the whole state, so that it can be copied."""
+    """Let the browser's address tell the whole state; one change of it is one step back in the browser.
+
+    To be called before the page is known to the browser: it then goes there with the address that it has, and has gone
+    one step. An address that has just been read stays as it is, though there may be a longer one that says the same.
+    """
+    known, link = visitor(), _link()
+    if link != known.link:
+        known.address = link
+    known.link = link  # first, since the script may be interrupted where it tells the browser
+    # where it went back, the answer to what was asked before may have come in between
+    if _went() or st.query_params.to_dict() != known.address:
+        st.query_params.from_dict(known.address)
+
+
+def link() -> dict[str, str]:
+    """To all that is chosen, as last written."""
+    return visitor().link or {}
+
+
+def arrived() -> None:
+    """The page of this run is known."""
+    visitor().page = _page()
+
+
+def link_to(config: Config, wanted: Weights) -> dict[str, str]:
+    """A link to another network, with weights that a link can name; for the rest as it is here."""
+    kept = {"op": name} if (name := visitor().operation) and name in plan(config) else {}
+    named = {"weights": LINKED[wanted.source](wanted.identity)}
+    return links.write(_changed_least(config)) | named | kept | visitor().entries
+
+
+def _link() -> dict[str, str]:
     link = links.write(choice())
     wanted = chosen_weights()
     if wanted.source in LINKED:
         link["weights"] = LINKED[wanted.source](wanted.identity)
+    elif wanted.source == "uploaded" and (checkpoint := visitor().checkpoint):
+        link["weights"] = checkpoint.place
     elif wanted.source == "fresh":
         link |= {"weights": FRESH} if project_weights.offered(config()) else {}
         link |= {"seed": wanted.identity} if wanted.identity != "0" else {}
@@ -281,11 +317,22 @@ def write_link() -> None:
         link["op"] = name
     if keys := against():
         link["against"] = ".".join(keys)
-    link |= visitor().entries
-    visitor().link = link  # first, since the script may be interrupted where it tells the browser
-    if st.query_params.to_dict() != link:
-        st.query_params.from_dict(link)
-    visitor().turned = False
+    return link | visitor().entries
+
+
+def _went() -> bool:
+    """Back or forward in the browser."""
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
+
+
+def _turned_page() -> bool:
+    return visitor().page not in ("", _page())
+
+
+def _page() -> str:
+    context = get_script_run_ctx()
+    return context.page_script_hash if context else ""
 
 
 @lru_cache(maxsize=1)

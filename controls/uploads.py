@@ -2,7 +2,8 @@
 
 Streamlit holds every uploaded file in memory until its session ends, whether a page ever reads it or not, and has a
 limit for a single file alone. `UploadLimits` refuses what would be too much for one session, or for all of them
-together; `free_closed_sessions` ends the sessions whose browser has gone.
+together; `free_closed_sessions` ends the sessions whose browser has gone. What links name (kept) outlives them for a
+while, within the same limit, and makes room for what is sent.
 """
 
 import asyncio
@@ -23,12 +24,15 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from controls import kept
+from controls.kept import Kept
+from controls.session import visitor
 from explorer.counting import budget
 from explorer.pictures.reading import MOST_BYTES
 
 MB = 2**20  # as Streamlit counts
 MOST_PICTURES = 12  # of one visitor's own that are kept
-EACH = 2**16  # bytes that a file is counted as at least, lest a million empty ones pass
+EACH = kept.EACH  # bytes that a file is counted as at least
 SHARE = 4  # all files together: one part in so many of the memory that is free when the server starts
 PATIENCE = 30.0  # seconds that a session without a browser is kept: a short loss of the network
 UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+/?")
@@ -102,7 +106,10 @@ class UploadLimits:
                 f"A file was not taken: all files of one visitor may have {self.session // MB} MB together. Remove "
                 "some, or open the page anew."
             )
-        if sum(held.values()) + self.arriving.total() + size > self.server:
+        room = self.server - sum(held.values()) - self.arriving.total() - size
+        if 0 <= room < (outlived := _outlived(get_instance())):
+            kept.make_room(outlived - room, _open_sessions())
+        if _outlived(get_instance()) > room:
             return (
                 f"A file was not taken: the files of all visitors may have {self.server // MB} MB together, and others "
                 "have sent theirs. Try again later."
@@ -121,6 +128,17 @@ def _held(runtime: Runtime) -> dict[str, int]:
     assert isinstance(manager, MemoryUploadedFileManager)
     sessions = list(manager.file_storage.items())
     return {session: sum(max(EACH, len(file.data)) for file in list(files.values())) for session, files in sessions}
+
+
+def _outlived(runtime: Runtime) -> int:
+    """Bytes that are kept for links, without those that a session has sent and still holds."""
+    manager = runtime.uploaded_file_mgr
+    assert isinstance(manager, MemoryUploadedFileManager)
+    return kept.size({id(file.data) for files in list(manager.file_storage.values()) for file in list(files.values())})
+
+
+def _open_sessions() -> set[str]:
+    return {one.session.id for one in get_instance()._session_mgr.list_sessions()}
 
 
 # ---- what the page says of it ----
@@ -153,11 +171,52 @@ def arrived(value: Any) -> tuple[list[UploadedFile], bool]:
     return found, len(found) < len(files)
 
 
-def content(file_id: str) -> bytes | None:
-    """The bytes that this visitor has sent under an id; None once they were removed."""
+def known(file: UploadedFile) -> str:
+    """The name by which links know a file that this visitor has sent; "" where none does."""
+    names = [name for name, file_id in visitor().sent.items() if file_id == file.file_id]
+    return names[-1] if names else ""  # with what was said of it last
+
+
+def name_of(file: UploadedFile) -> str:
+    """The name by which links know a file that this visitor has sent, from now on if not before."""
+    return known(file) or _keep(Kept(file.name, _sent(file.file_id) or file.getvalue()), file.file_id)
+
+
+def forget(name: str) -> None:
+    """No link shall know it any more."""
+    visitor().sent.pop(name, None)
+    kept.forget(name)
+
+
+def say(name: str, about: Any) -> str:
+    """Another name for the same file, with something that its visitor says of it; `name` stays what it was."""
+    found = find(name)
+    return name if found is None else _keep(Kept(found.name, found.data, about), visitor().sent.get(name, ""))
+
+
+def find(name: str) -> Kept | None:
+    """What a link names; None where the server does not have it any more. It goes where its visitor removes it."""
+    file_id = visitor().sent.get(name)
+    if file_id and _sent(file_id) is None:
+        forget(name)
+    return kept.find(name, _session())
+
+
+def _keep(found: Kept, file_id: str) -> str:
+    name = kept.keep(found, _session())
+    visitor().sent[name] = file_id
+    return name
+
+
+def _sent(file_id: str) -> bytes | None:
     context = get_script_run_ctx()
     files = context.uploaded_file_mgr.get_files(context.session_id, [file_id]) if context else []
     return files[0].data if files else None
+
+
+def _session() -> str:
+    context = get_script_run_ctx()
+    return context.session_id if context else ""
 
 
 # ---- sessions whose browser has gone ----
@@ -172,14 +231,15 @@ async def free_closed_sessions(patience: float = PATIENCE, pause: float = 5.0) -
     while True:
         await asyncio.sleep(pause)
         runtime, now = get_instance(), time.monotonic()
-        open_sessions = {one.session.id for one in runtime._session_mgr.list_sessions()}
-        idle = {session for session in open_sessions if not runtime.is_active_session(session)}
-        since = {session: since.get(session, now) for session in idle}
-        over = [session for session, began in since.items() if now - began >= patience]
-        for session in over:
-            runtime.close_session(session)
-        for session in _told.keys() - open_sessions:
-            del _told[session]
+        open_sessions = _open_sessions()
+        idle = {one for one in open_sessions if not runtime.is_active_session(one)}
+        since = {one: since.get(one, now) for one in idle}
+        over = [one for one, began in since.items() if now - began >= patience]
+        for closed in over:
+            runtime.close_session(closed)
+        for closed in _told.keys() - open_sessions:
+            del _told[closed]
+        kept.expire(open_sessions.difference(over))
         if over:
             gc.collect()  # Streamlit does so after a run of the script, of which there may be none
             _trim()

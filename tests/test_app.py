@@ -2,9 +2,22 @@
 
 import pytest
 from published import PUBLISHED
-from visitor import ARCHITECTURE, FEATURE_MAPS, config, exact, fine, messages, opened, unvisited, visit
+from visitor import (
+    ARCHITECTURE,
+    DESIGN_SPACE,
+    FEATURE_MAPS,
+    config,
+    exact,
+    fine,
+    messages,
+    opened,
+    unvisited,
+    visit,
+    went,
+)
 
-from explorer.families import PRESETS
+from explorer import links
+from explorer.families import PRESETS, plan
 
 pytestmark = pytest.mark.usefixtures("navigation")
 SMALL = "resnet32_cifar"
@@ -51,13 +64,36 @@ def test_keys_pressed_faster_than_the_address_follows():
     assert app.query_params == {"network": "densenet121", "growth_rate": "29"}
 
 
-def test_going_back_in_the_browser_goes_back_to_that_network():
-    app = opened(network="densenet121")
-    app.slider(key="densenet.growth_rate").set_value(24).run()
-    app.query_params = {"network": "densenet121"}
-    app.run()
-    assert fine(app).title[0].value == "DenseNet-121"
-    assert app.slider(key="densenet.growth_rate").value == 32
+def test_going_back_in_the_browser_restores_all_that_the_address_says():
+    other = "plain20_cifar"
+    app = opened(FEATURE_MAPS, network=other)
+    app.selectbox(key="operation.box").select("layer2.0.conv1").run()
+    app.selectbox(key="preset").select("resnet20_cifar").run()
+    app.slider(key="resnet.width").set_value(8).run()
+    went(app, network="resnet20_cifar")
+    assert app.slider(key="resnet.width").value == 16
+    went(app, network=other, op="layer2.0.conv1")
+    assert config(app) == PRESETS[other]
+    assert app.selectbox(key="operation.box").value == "layer2.0.conv1"
+    went(app, network=other)
+    assert app.session_state.visitor.operation is None
+    went(app)  # to an address that says nothing
+    assert config(app) == PRESETS[links.DEFAULT]
+    assert app.query_params == {}
+    # and forward, to a page as it was left
+    went(app, ARCHITECTURE, network="densenet121", growth_rate="8")
+    assert exact(app, "Parameters") == plan(PRESETS["densenet121"].replace(growth_rate=8)).params
+
+
+def test_a_page_is_turned_with_the_address_as_it_is():
+    app = opened(network=SMALL, op="conv1")
+    app.query_params = {}  # as a browser drops it
+    fine(app.switch_page(DESIGN_SPACE).run())
+    assert app.query_params == {"network": SMALL, "op": "conv1"}
+    # but for a link of ours, which says where it leads
+    app.query_params = {"network": SMALL, "op": "fc"}
+    fine(app.switch_page(ARCHITECTURE).run())
+    assert app.session_state.visitor.operation == "fc"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from published import PUBLISHED, equals
 from streamlit.testing.v1 import AppTest
-from visitor import FEATURE_MAPS, component, exact, figures, fine, link_of_weights, messages, opened, press, visit
+from visitor import FEATURE_MAPS, component, exact, figures, fine, link, link_of_weights, messages, opened, press, visit
 
 from explorer.families import PRESETS, TITLES, plan
 
@@ -19,7 +19,7 @@ def test_a_preset_opens_with_its_published_costs(name):
     app = opened(network=name)
     assert app.title[0].value == TITLES[name]
     assert messages(app) == []
-    assert app.query_params == {"network": name} | link_of_weights(name)
+    assert link(app) == {"network": name} | link_of_weights(name)
     if name not in PUBLISHED:
         return
     params, macs = (PUBLISHED[name][column] for column in ("params", "macs"))
@@ -31,7 +31,7 @@ def test_a_preset_opens_with_its_published_costs(name):
 def test_the_first_page_is_a_network():
     app = opened()
     assert app.title[0].value == "ResNet-20 (CIFAR)"
-    assert app.query_params == {"network": "resnet20_cifar", "weights": "shapes"}  # one that has learned something
+    assert link(app) == {"network": "resnet20_cifar", "weights": "shapes"}  # one that has learned something
     assert figures(app)["Depth"][0] == "20"
     assert figures(app)["Parameters"][0] == "269.7 k"
 

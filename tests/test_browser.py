@@ -343,12 +343,16 @@ def test_a_network_learns_and_its_mistake_is_looked_at_again_after_the_tab_was_c
     (share,) = re.findall(r"Right on ([\d.]+)% of 397 test images", again.locator("[data-testid=stMain]").inner_text())
     assert float(share) > 95
     expect(again.locator(".main-svg").first).to_be_visible()
-    again.get_by_role("button", name="Attribution", exact=True).first.click()
+    main = again.locator("[data-testid=stMain]")
+    main.get_by_role("link", name="Attribution").first.click()
     again.wait_for_url("**/attribution?**")
     settled(again)
     link = again.url
     assert "weights=" in link
     assert "picture=digits." in link
+    again.go_back()  # one step, as it was one click
+    again.wait_for_url("**/training?**")
+    expect(settled(again).locator("h1")).to_have_text("Training")
     again.close()
     later = visit(link)
     expect(text(later, re.compile("^Weights: run: "))).to_be_visible()

@@ -1,6 +1,7 @@
 """Choices that stand in the link: there and back, and whatever else a link may say."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ NETWORK = {"network": "resnet32_cifar"}
 
 
 def opened(**link: Any) -> AppTest:
-    app = AppTest.from_function(script)
+    app = AppTest.from_function(script, default_timeout=60)
     app.query_params = NETWORK | link
     return app.run()
 
@@ -160,7 +161,7 @@ def test_what_other_pages_have_in_the_link_stays_and_the_networks_own_is_none_of
 
 def test_a_link_of_hundreds_of_entries_is_cut() -> None:
     app = opened(**{f"x{i}": "y" * 1000 for i in range(300)})
-    kept = link(app)
+    kept = {name: value for name, value in app.session_state.visitor.link.items() if name != "network"}
     assert len(kept) == 40
     assert set(kept.values()) == {"y" * 300}
 
@@ -177,7 +178,53 @@ def two_alike() -> None:
 
 
 def test_two_options_of_one_title_can_be_told_apart() -> None:
-    app = AppTest.from_function(two_alike).run()
+    app = AppTest.from_function(two_alike, default_timeout=60).run()
     assert app.selectbox(key="link.class").options == ["crane (0)", "cat", "crane (2)"]
     app.selectbox(key="link.class").select("crane (2)").run()
     assert app.text[0].value == "2"
+
+
+def parts() -> None:
+    import streamlit as st
+
+    from controls import session
+    from controls.choices import Names
+
+    opened, known = Names("opened"), [f"layer{i}.{j}" for i in range(4) for j in range(30)]
+    session.read_link()
+    session.write_link()
+    found = opened.value(known)
+    for some in (["layer2.0", "layer1"], [], known[:60], known, known[3:]):
+        st.button(str(len(some)), on_click=opened.set, args=(some, known))
+    st.json("nothing chosen" if found is None else sorted(found))
+
+
+def test_parts_of_a_network_stand_in_the_link_by_their_names() -> None:
+    app = AppTest.from_function(parts, default_timeout=60).run()
+    assert values(app) == "nothing chosen"
+    two, none, half, every, most = range(5)
+    app.button[two].click().run()
+    assert link(app) == {"opened": "layer1.layer2_0"}
+    assert values(app) == ["layer2.0"]  # the other is none of this network's
+    app.button[none].click().run()
+    assert values(app) == []
+    assert link(app) == {"opened": "none"}
+    app.button[every].click().run()
+    assert link(app) == {"opened": "all"}
+    assert len(values(app)) == 120
+    app.button[most].click().run()
+    assert link(app) == {"opened": "all.layer0_0.layer0_1.layer0_2"}
+    assert len(values(app)) == 117
+    app.button[half].click().run()
+    # as many as there is room for, each whole: layer0's thirty have 10 x 9 + 20 x 10 characters with their dots, and
+    # what is left of 301 is enough for one of 9 more
+    names = link(app)["opened"].split(".")
+    assert len(names) == len(values(app)) == 31
+    assert all(re.fullmatch(r"layer\d_\d+", name) for name in names)
+
+
+@pytest.mark.parametrize("nonsense", ["", "...", "layer9", "<script>", "x" * 5000, "layer2.0", "\x00"])
+def test_names_that_are_no_parts_are_passed_over(nonsense: str) -> None:
+    app = AppTest.from_function(parts, default_timeout=60)
+    app.query_params = {"opened": f"{nonsense}.layer3_1"[:300] if len(nonsense) < 300 else nonsense}
+    assert values(app.run()) in (["layer3.1"], [])

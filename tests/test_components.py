@@ -20,7 +20,7 @@ def page(names):
 
 @pytest.mark.parametrize("server", ["the first", "another in the same process"])
 def test_a_server_draws_each_of_them(server):
-    app = AppTest.from_function(page, args=(NAMES,))
+    app = AppTest.from_function(page, args=(NAMES,), default_timeout=60)
     for _ in ("as it starts", "as it is drawn anew"):
         app.run()
         assert not app.exception

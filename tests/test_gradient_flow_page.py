@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from visitor import GRADIENT_FLOW, chart, checkpoint, click, fine, link_of_weights, messages, opened, upload
+from visitor import GRADIENT_FLOW, chart, checkpoint, click, fine, link, link_of_weights, messages, opened, upload
 
 from controls import work
 from explorer.families import PRESETS
@@ -100,7 +100,7 @@ def test_settings_stand_in_the_link():
     }
     app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar", **settings))
     assert messages(app) == []
-    assert app.query_params == {"network": "resnet20_cifar"} | settings | link_of_weights("resnet20_cifar")
+    assert link(app) == {"network": "resnet20_cifar"} | settings | link_of_weights("resnet20_cifar")
     assert app.selectbox(key="link.images").value == "samples"
     assert [app.number_input(key=f"link.{name}").value for name in ("label", "batch", "seeds")] == [3, 2, 1]
     figure = chart(app, "flow.chart.")

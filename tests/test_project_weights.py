@@ -5,7 +5,7 @@ import shlex
 import numpy as np
 import pytest
 import torch
-from visitor import ARCHITECTURE, FEATURE_MAPS, captions, fine, messages, opened
+from visitor import ARCHITECTURE, FEATURE_MAPS, captions, fine, link, messages, opened
 
 from explorer.command_line.program import main
 from explorer.families import PRESETS, plan
@@ -84,7 +84,7 @@ def test_what_has_not_been_trained_to_its_end_is_not_published(tmp_path):
 def test_a_network_has_them_unless_others_are_chosen():
     app = opened(FEATURE_MAPS, network="resnet20_cifar")
     assert "Weights: trained on Shapes" in captions(app)
-    assert app.query_params == {"network": "resnet20_cifar", "weights": "shapes"}
+    assert link(app) == {"network": "resnet20_cifar", "weights": "shapes"}
     assert app.selectbox(key="link.picture").value == "shapes.3"
     app.selectbox(key="weights.source").select("fresh").run()
     assert "untrained (seed 0)" in captions(fine(app))

@@ -1,6 +1,7 @@
 """The Training page, as a visitor has it: a run is started, watched, looked into, shared, and put away."""
 
 import base64
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -121,11 +122,10 @@ def test_a_run_is_started_and_looked_into(at_once):
 def test_a_mistake_opens_on_other_pages_with_the_runs_weights(at_once):
     app = trained(train_epochs="1")
     run = only_run()
-    (first, *_) = (button for button in app.main.button if button.label == "Attribution")
+    (first, *_) = (found.proto for found in app.get("page_link") if found.proto.label == "Attribution")
     found = runs.predictions(run.path)
     wrong = found[found.label != found.predicted].sort_values("probability", ascending=False)
-    first.click().run()
-    link = dict(app.query_params)
+    link = dict(parse_qsl(first.query_string))
     assert link["weights"] == run.name
     assert link["picture"] == f"digits.{wrong.index[0]}"
     for page in (ATTRIBUTION, FEATURE_MAPS):

@@ -6,11 +6,14 @@ A test file that uses it asks for the fixture `navigation`.
 import io
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 from streamlit.testing.v1 import AppTest
 
 from explorer.families import PRESETS, plan
@@ -76,6 +79,20 @@ def exact(app: AppTest, label: str) -> int:
 def config(app: AppTest) -> Any:
     """The session's network."""
     return app.session_state.visitor.choice.config
+
+
+def link(app: AppTest) -> dict[str, str]:
+    """To what is shown, as it is copied; the address may say less, as long as nothing was changed."""
+    return dict(app.session_state.visitor.link)
+
+
+def went(app: AppTest, page: str = "", /, **address: str) -> AppTest:
+    """The same session after the visitor went back or forward to this address in the browser."""
+    if page:
+        app.switch_page(page)
+    app.query_params = dict(address)
+    with patch("streamlit.testing.v1.local_script_runner.RerunData", partial(RerunData, is_history_navigation=True)):
+        return fine(app.run())
 
 
 def chart(app: AppTest, key: str) -> Any:

@@ -1,7 +1,10 @@
 """Can what I see be given to someone else?"""
 
+from urllib.parse import urlencode
+
 import streamlit as st
 
+from controls import session
 from controls.components import mount
 
 TEXTS = {
@@ -15,7 +18,7 @@ STYLE = "<style>.st-key-copy-link { position: fixed; top: 0.85rem; right: 4rem; 
 
 
 def copy_link() -> None:
-    """A button, on every page, that copies the page's address."""
+    """A button, on every page, that copies the page's address with all that is chosen, defaults of today included."""
     with st.container(key="copy-link", width="content"):
         st.html(STYLE)
-        mount("copy_link")(key="copy_link", data=TEXTS, width="content")
+        mount("copy_link")(key="copy_link", data=TEXTS | {"link": urlencode(session.link())}, width="content")

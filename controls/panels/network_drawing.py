@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 import streamlit as st
 
 from controls import components, session
-from controls.choices import OneOf, Place, Switch
+from controls.choices import Names, OneOf, Place, Switch
 from controls.panel import panel
 from explorer import drawing
 from explorer.drawing import Level
@@ -22,6 +22,7 @@ OPENINGS: dict[Opening, str] = {
 }
 OPEN: OneOf[Opening] = OneOf("open", "block")
 COLOUR: OneOf[Colouring] = OneOf("colour", "kind", get_args(Colouring))
+OPENED = Names("opened")  # stages and blocks, by clicks
 COMPARE = Switch("compare")
 
 
@@ -43,7 +44,7 @@ def network_drawing(config: Config, origin: str, selected: str | None) -> None:
 
 def _choose_opened(at: Place, config: Config) -> frozenset[str]:
     """What the level opens, or what clicks have opened."""
-    clicked = session.visitor().opened
+    clicked = OPENED.value(drawing.opened_to(plan(config), "operation"))
     opening = OPEN.segments(
         at,
         "Open to",
@@ -80,7 +81,7 @@ def _draw(
         elif identity in session.current_plan():
             session.select_operation(identity)
         else:
-            session.visitor().opened = opened ^ {identity}
+            OPENED.set(opened ^ {identity}, drawing.opened_to(drawn, "operation"))
             OPEN.set("clicked")
 
     components.mount("network")(

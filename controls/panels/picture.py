@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import streamlit as st
 
-from controls import session, uploads
+from controls import kept, session, uploads
 from controls.choices import OneOf
 from controls.services import data, trained_on
 from controls.text import plain
@@ -27,12 +27,14 @@ def test_image(data: str, number: int) -> str:
 
 
 def titles() -> dict[str, str]:
-    """Of the pictures that there are, by name: the visitor's own, whose names are digests; test images of the data set
-    that the weights have learned, and the one that the link names; photographs; and drawn shapes.
+    """Of the pictures that there are, by name: the visitor's own, and one that the link names; test images of the data
+    set that the weights have learned, and the one that the link names; photographs; and drawn shapes.
     """
+    wanted = PICTURE.in_link()
+    if kept.NAME.fullmatch(wanted):
+        _take_linked(wanted)
     own = {name: picture.name for name, picture in session.visitor().pictures.items()}
     learned = trained_on.learned_from(session.chosen_weights())
-    wanted = PICTURE.in_link()
     named_in_link = _titles_of(wanted) if TEST_IMAGE.fullmatch(wanted) else {}
     photographs = {name: name for name in SAMPLES}
     return own | named_in_link | _of_data(learned) | photographs | _of_data(SHAPES)
@@ -97,8 +99,11 @@ def chosen_picture() -> Picture:
         max_upload_size=uploads.largest_picture(),
         key="uploads",
         on_change=_take,
-        help="They stay in this session's memory and are gone when it ends.",
+        help="They stay in the server's memory until an hour after their last page was closed, or until they are "
+        "removed here. Nobody sees them but who has a link to one.",
     )
+    if kept.NAME.fullmatch(wanted := PICTURE.in_link()) and wanted not in title_of:
+        st.warning("The picture of this link is no longer on the server; upload it again.", icon=":material/warning:")
     refused = session.visitor().refused_pictures
     while refused:
         st.error(plain(refused.pop(0)))
@@ -108,17 +113,36 @@ def chosen_picture() -> Picture:
 def _take() -> None:
     """Read what was uploaded: a message for each file that cannot be read, and the others are kept."""
     own, refused = session.visitor().pictures, session.visitor().refused_pictures
+    for name in [name for name in own if uploads.find(name) is None]:  # it was removed
+        del own[name]
     files, lost = uploads.arrived(session.entered("uploads"))
     if lost:
         refused.append("A picture did not reach the server, or was removed from it: send it again.")
     for file in files:
+        if uploads.known(file) in own:
+            continue
         try:
             picture = read_picture(file.getvalue(), file.name, owner=id(session.visitor()))
         except PictureError as error:
             refused.append(str(error))
         else:
-            if picture.digest not in own:
-                own[picture.digest] = picture
-                PICTURE.set(picture.digest)
+            if picture not in own.values():
+                name = uploads.name_of(file)
+                own[name] = picture
+                PICTURE.set(name)
+    _limit(own)
+
+
+def _take_linked(name: str) -> None:
+    """Read what a link names, where the server still has it."""
+    own = session.visitor().pictures
+    found = None if name in own else uploads.find(name)
+    if found is not None:
+        with suppress(PictureError):
+            own[name] = read_picture(found.data, found.name, owner=id(session.visitor()))
+            _limit(own)
+
+
+def _limit(own: dict[str, Picture]) -> None:
     while len(own) > uploads.MOST_PICTURES:
         del own[next(iter(own))]

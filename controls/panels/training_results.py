@@ -62,21 +62,17 @@ def _in_words(one: Confused, classes: tuple[str, ...]) -> str:
 def worst_mistakes(run: Run, mistakes: list[Mistake], classes: tuple[str, ...]) -> None:
     config = run.job.config
     shown = data.examples(run.job.data, config.input_size, config.channels, [one.number for one in mistakes])
+    link = training.link(run)
     row = st.container(horizontal=True, gap="medium")  # which goes on in the next line where there is little room
     for one, of in zip(mistakes, shown, strict=True):
         with row.container(width=SHOWN):
             st.image(mosaic.data_url(mosaic.resize(of.picture.pixels[None], SHOWN)[0]), width="stretch")
             said, true = plain(classes[one.predicted]), plain(classes[one.label])
             st.caption(f"says **{said}** ({one.probability:.0%}), is **{true}**")
-            for title, page in PAGES.items():
-                if st.button(title, key=f"mistake.{one.number}.{page}", width="stretch"):
-                    _open(run, one)
-                    st.switch_page(page)
-
-
-def _open(run: Run, mistake: Mistake) -> None:
-    training.use(run)
-    PICTURE.set(test_image(run.job.data, mistake.number))
+            picture = {PICTURE.name: test_image(run.job.data, one.number)}
+            # a link, not a button: one step back in the browser leads here again
+            for title, page in PAGES.items() if link else ():
+                st.page_link(page, label=title, query_params=link | picture)
 
 
 @panel

@@ -18,9 +18,32 @@ from explorer.running.weights import Weights, WeightsError
 
 def take_upload(file: UploadedFile) -> None:
     """Use an uploaded file's weights from now on. Raises WeightsError, and leaves everything as it was."""
-    data = file.getvalue()
+    place = uploads.name_of(file)
+    try:
+        _take_kept(place)
+    except WeightsError:
+        uploads.forget(place)
+        raise
+
+
+def take_linked(place: str) -> None:
+    """Use the upload that a link names, with what its visitor has said of it; else say why not."""
+    known = session.visitor()
+    if known.checkpoint and known.checkpoint.place == place and uploads.find(place):
+        session.use(known.checkpoint.weights)  # the visitor has gone back to it
+        return
+    try:
+        _take_kept(place)
+    except WeightsError as error:
+        session.problems().append(str(error))
+
+
+def _take_kept(place: str) -> None:
+    found = uploads.find(place)
+    if found is None:
+        raise WeightsError("The checkpoint of this link is no longer on the server; upload it again.")
     # known by its bytes, which is found out once: for the largest files it takes a second
-    _take(data, file.name, lambda: weights.uploaded(data, file.name), file.file_id)
+    _take(found.data, found.name, lambda: weights.uploaded(found.data, found.name), place, found.about)
 
 
 def take_from_folder(name: str) -> None:
@@ -29,13 +52,15 @@ def take_from_folder(name: str) -> None:
         _take(data, name, lambda: checkpoint_folder.weights_of(name), name)
 
 
-def _take(data: bytes | OnDisk, name: str, known_as: Callable[[], Weights], place: str) -> None:
+def _take(
+    data: bytes | OnDisk, name: str, known_as: Callable[[], Weights], place: str, card: Card | None = None
+) -> None:
     config, plan = session.config(), session.current_plan()
     expected = blank(plan).state_dict()
     weights.check_checkpoint(data, name, expected)
     found = known_as()
     try:
-        card = weights.read_card(data, config.input_size, len(expected))
+        card = card or weights.read_card(data, config.input_size, len(expected))
         card.fit(config.input_size, config.channels, config.classes)
         found = replace(found, card=card)
     except CardError as error:
@@ -50,7 +75,9 @@ def describe(card: Card) -> None:
     card.fit(config.input_size, config.channels, config.classes)
     if known.checkpoint is not None and known.weights is not None and known.weights.of_file:
         described = replace(known.checkpoint.weights, card=card)
-        known.checkpoint = replace(known.checkpoint, weights=described)
+        place = known.checkpoint.place
+        place = uploads.say(place, card) if described.source == "uploaded" else place
+        known.checkpoint = replace(known.checkpoint, weights=described, place=place)
         session.use(described)
 
 
@@ -74,10 +101,10 @@ def opened(wanted: Weights) -> Iterator[bytes | OnDisk]:
         with checkpoint_folder.opened(checkpoint.place) as file:
             yield file
         return
-    data = uploads.content(checkpoint.place)
-    if data is None:
+    found = uploads.find(checkpoint.place)
+    if found is None:
         raise _gone(wanted.name)
-    yield data
+    yield found.data
 
 
 def gone() -> bool:
@@ -85,7 +112,7 @@ def gone() -> bool:
     known = session.visitor()
     if known.weights is None or known.weights.source != "uploaded" or known.checkpoint is None:
         return False
-    return uploads.content(known.checkpoint.place) is None
+    return uploads.find(known.checkpoint.place) is None
 
 
 def _gone(name: str) -> WeightsError:

@@ -245,6 +245,13 @@ def use(run: Run) -> None:
         session.use(found)
 
 
+def link(run: Run) -> dict[str, str]:
+    """A link to the run's network with its weights; {} where there are none yet."""
+    with suppress(RunError):
+        return session.link_to(run.job.config, checkpoint.weights_of(run))
+    return {}
+
+
 def rename(run: Run, title: str) -> None:
     try:
         runs.rename(run, title)

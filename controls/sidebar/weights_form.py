@@ -119,7 +119,7 @@ def _take_upload() -> None:
     if uploads.arrived(session.entered("weights.file"))[1]:
         st.warning("The checkpoint did not reach the server: send it again.", icon=":material/warning:")
     checkpoint = session.visitor().checkpoint
-    if file is None or (checkpoint is not None and checkpoint.place == file.file_id):
+    if file is None or (checkpoint is not None and checkpoint.place == uploads.known(file)):
         return
     _check(partial(checkpoints.take_upload, file))
 

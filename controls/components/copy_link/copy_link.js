@@ -1,9 +1,14 @@
-// A button that copies the page's address, which tells all that is chosen.
+// A button that copies a link to the page as it is set.
 
 const SHOWN = 2000 // milliseconds that "Copied" stands
 
 export default function ({ parentElement, data }) {
-  if (parentElement.querySelector("button")) return
+  const row = parentElement.querySelector("div") ?? build(parentElement, data)
+  row.dataset.link = data.link
+}
+
+function build(parentElement, data) {
+  const row = document.createElement("div")
   const button = document.createElement("button")
   button.type = "button"
   button.textContent = data.title
@@ -11,21 +16,24 @@ export default function ({ parentElement, data }) {
   const field = document.createElement("input")
   field.readOnly = true
   field.hidden = true
-  field.setAttribute("aria-label", data.by_hand)
+  field.setAttribute("aria-label", data.title)
   field.onblur = () => (field.hidden = true)
   const said = document.createElement("span")
   said.setAttribute("role", "status")
-  let timer
+  row.append(said, field, button)
+  parentElement.append(row)
 
+  let timer
   const say = text => {
     said.textContent = text
     clearTimeout(timer)
     timer = setTimeout(() => (said.textContent = ""), SHOWN)
   }
 
-  // what a browser refuses a page that did not come over https: the address is selected, to be copied by hand
-  const by_hand = () => {
-    field.value = window.location.href
+  // where a browser refuses it, as it does to a page that came by http from another machine: an older way, and if that
+  // is refused too, the link is shown and selected, to be copied by hand
+  const otherwise = link => {
+    field.value = link
     field.hidden = false
     field.select()
     if (document.execCommand("copy")) {
@@ -35,11 +43,9 @@ export default function ({ parentElement, data }) {
   }
 
   button.onclick = () => {
-    if (!navigator.clipboard) return by_hand()
-    navigator.clipboard.writeText(window.location.href).then(() => say(data.copied), by_hand)
+    const link = `${location.origin}${location.pathname}?${row.dataset.link}`
+    if (!navigator.clipboard) return otherwise(link)
+    navigator.clipboard.writeText(link).then(() => say(data.copied), () => otherwise(link))
   }
-  const row = document.createElement("div")
-  row.append(said, field, button)
-  parentElement.append(row)
-  return () => clearTimeout(timer)
+  return row
 }
