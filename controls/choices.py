@@ -48,6 +48,8 @@ class Place(Protocol):
     @property
     def slider(self) -> Callable[..., Any]: ...
     @property
+    def text_input(self) -> Callable[..., Any]: ...
+    @property
     def toggle(self) -> Callable[..., Any]: ...
 
 
@@ -321,11 +323,37 @@ class Real:
 
     def number(self, at: Place, label: str, **style: Any) -> float:
         """A field to type in; `style` goes to Streamlit's number_input."""
+        return self._draw(at.number_input, label, **style)
+
+    def slider(self, at: Place, label: str, **style: Any) -> float:
+        """`style` goes to Streamlit's slider."""
+        return self._draw(at.slider, label, **style)
+
+    def _draw(self, widget: Callable[..., Any], label: str, **style: Any) -> float:
         key, value = key_of(self.name), self.value()
         session.show(key, value)
-        at.number_input(
-            label, self.least, self.most, value, key=key, on_change=lambda: self.set(session.entered(key)), **style
-        )
+        widget(label, self.least, self.most, value, key=key, on_change=lambda: self.set(session.entered(key)), **style)
+        return value
+
+
+@dataclass(frozen=True)
+class Text:
+    """A few words, of at most `most` characters."""
+
+    name: str
+    most: int = 60
+
+    def value(self) -> str:
+        return (session.entry(self.name) or "")[: self.most]
+
+    def set(self, value: str) -> None:
+        _keep(self.name, value[: self.most], "")
+
+    def field(self, at: Place, label: str, **style: Any) -> str:
+        """`style` goes to Streamlit's text_input."""
+        key, value = key_of(self.name), self.value()
+        session.show(key, value)
+        at.text_input(label, value, self.most, key=key, on_change=lambda: self.set(session.entered(key) or ""), **style)
         return value
 
 

@@ -52,7 +52,6 @@ class Visitor:
     operation: str | None = None  # the one selected, on whatever page
     runs: set[str] = field(default_factory=set)  # names of those that the visitor has started, or has the link of
     started: set[str] = field(default_factory=set)  # names of those that the visitor has started in this session
-    ticked: tuple[str, ...] = ()  # names of runs that are compared with the open one
     data: set[str] = field(default_factory=set)  # names of data sets that they sent, or have the link of
     deleted: tuple[str, str] = "", ""  # name and title of the run that was deleted last, which may be brought back
     against: tuple[str, ...] = ()  # keys of the networks that this one is compared with
@@ -100,6 +99,17 @@ def begin(key: str, value: Any) -> None:
 def entered(key: str, default: Any = None) -> Any:
     """What the visitor has set a widget to; `default` where it has not been drawn yet."""
     return st.session_state.get(key, default)
+
+
+def tick(key: str, rows: list[int]) -> None:
+    """Let a table that is not yet drawn have these rows ticked, whatever was ticked before."""
+    if ticked(key) != rows:
+        st.session_state[key] = {"selection": {"rows": rows}}
+
+
+def ticked(key: str) -> list[int]:
+    """The rows of a table that are ticked."""
+    return list(entered(key, {"selection": {"rows": []}})["selection"]["rows"])
 
 
 # ---- the network and what belongs to it ----
@@ -171,7 +181,6 @@ def select_operation(name: str) -> None:
 
 def unselect_operation() -> None:
     visitor().operation = None
-    visitor().turned = True
 
 
 def against() -> tuple[str, ...]:
@@ -241,9 +250,9 @@ def keep_entry(name: str, value: str | None) -> None:
         visitor().entries[name] = value
 
 
-def read_link(take_upload: Callable[[str], None] = lambda name: None) -> None:
+def read_link(take_file: Callable[[str], None] = lambda name: None) -> None:
     """Take over what the address says: at the start, where the visitor has gone back or forward in the browser, and
-    where a link of ours has led to another page. `take_upload` gets the name of weights that somebody has sent.
+    where a link of ours has led to another page. `take_file` gets what it says of weights in a file.
 
     At other times it is what the browser showed some quick key presses ago.
     """
@@ -262,8 +271,8 @@ def read_link(take_upload: Callable[[str], None] = lambda name: None) -> None:
     known.entries = _entries_of(params)
     known.raw_norms = params.get("norms") == RAW
     known.weights = None
-    if kept.NAME.fullmatch(params.get("weights", "")):
-        take_upload(params["weights"])
+    if kept.NAME.fullmatch(named := params.get("weights", "")) or named.startswith(FILE):
+        take_file(named)
     else:
         known.weights = _weights_of(params)
     st.session_state["weights.source"] = ""  # shows what the link says
@@ -307,8 +316,8 @@ def _link() -> dict[str, str]:
     wanted = chosen_weights()
     if wanted.source in LINKED:
         link["weights"] = LINKED[wanted.source](wanted.identity)
-    elif wanted.source == "uploaded" and (checkpoint := visitor().checkpoint):
-        link["weights"] = checkpoint.place
+    elif wanted.of_file and (checkpoint := visitor().checkpoint):
+        link["weights"] = checkpoint.place if wanted.source == "uploaded" else FILE + checkpoint.place
     elif wanted.source == "fresh":
         link |= {"weights": FRESH} if project_weights.offered(config()) else {}
         link |= {"seed": wanted.identity} if wanted.identity != "0" else {}
@@ -357,6 +366,7 @@ def _against_of(params: Mapping[str, str]) -> tuple[str, ...]:
 
 
 MOST_SEED = 2**31 - 1
+FILE = "file-"  # in the link: before the name of weights in the server's folder
 RAW, FRESH = "raw", "fresh"  # in the link: norms of fresh weights as they are drawn; fresh weights
 # sources of weights that a link can name, and what it says of them
 LINKED: Mapping[str, Callable[[str], str]] = {

@@ -11,6 +11,7 @@ from controls.panels.contenders import choose_contenders
 from controls.panels.gradient_lines import gradient_lines, numbers_as_csv, output_lines
 from controls.panels.gradient_routes import path_lengths, shortcut_share, who_feeds_whom
 from controls.panels.network_input import say_doubt
+from controls.panels.picture import sets
 from controls.services import built, gradient_runs
 from controls.services.gradient_runs import Run
 from controls.text import plain
@@ -19,7 +20,6 @@ from explorer.analyses.flow_reading import Gradient, Points
 from explorer.analyses.gradients import Mode
 from explorer.counting.comparisons import CLASSICS, side_by_side
 from explorer.families import Config
-from explorer.pictures.samples import SAMPLES, sample
 from explorer.plan.wiring import residual_blocks
 
 VIEWS = {
@@ -29,7 +29,6 @@ VIEWS = {
     "feeds": "Who feeds whom",
     "paths": "Paths",
 }
-IMAGE_SOURCES = {"noise": "noise", "samples": "sample photographs", "own": "your pictures"}
 GRADIENTS: dict[Gradient, str] = {"activation": "activations", "weight": "weights", "relative": "relative"}
 
 VIEW = OneOf("view", "gradient", tuple(VIEWS))
@@ -59,13 +58,13 @@ def _compare(origin: str, others: tuple[str, ...]) -> None:
 
 def choose_run(config: Config) -> Run:
     """What goes through the visitor's network; others get the same."""
-    own = tuple(session.visitor().pictures.values())
+    offered = sets(IMAGES.in_link())
     box = st.columns([3, 3, 2, 2, 2])
     source = IMAGES.select(
         box[0],
         "Images",
-        tuple(IMAGE_SOURCES) if own else ("noise", "samples"),
-        title=IMAGE_SOURCES.__getitem__,
+        tuple(offered),
+        title=lambda one: offered[one][0],
         help="Noise is standard normal. Pictures fill the batch over and over; upload your own on Feature maps.",
     )
     label = LABEL.number(
@@ -87,7 +86,7 @@ def choose_run(config: Config) -> Run:
     if used.trained:  # as long as they can be had, and fit
         used = built.current()[1]
     used = replace(used, calibrated=False)  # gradients are of the weights as they are drawn
-    pictures = {"noise": (), "samples": tuple(map(sample, SAMPLES)), "own": own}[source]
+    pictures = offered[source][1]
     preparation = built.preparation(config, used) if pictures else None
     if pictures:
         say_doubt(config, used)

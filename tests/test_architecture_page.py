@@ -48,9 +48,9 @@ def test_every_operation_is_in_the_table():
     table = rows(app)
     assert table.name.tolist() == [op.name for op in plan(PRESETS[SMALL]).ops[1:]]
     assert table.params.sum() == exact(app, "Parameters")
-    app.text_input(key="filter").input("layer2.0.conv1").run()
+    app.text_input(key="link.filter").input("layer2.0.conv1").run()
     assert rows(app).name.tolist() == ["layer2.0.conv1"]
-    app.text_input(key="filter").input("no such ((").run()
+    app.text_input(key="link.filter").input("no such ((").run()
     assert rows(app).empty
 
 

@@ -190,6 +190,12 @@ def test_ones_own_photo_is_looked_at(visit):
     assert box
     assert min(box["width"], box["height"]) > 200
     assert messages(page) == []
+    # and is there again when the page is loaded anew, or opened by its link
+    page.wait_for_url("**picture=own-**")
+    page.reload()
+    for again in (page, visit(page.url)):
+        expect(again.get_by_role("combobox", name="Picture")).to_have_value("holiday.jpg")
+        assert messages(settled(again)) == []
 
 
 def test_a_hostile_file_is_refused_with_a_sentence(visit):
@@ -244,8 +250,13 @@ def test_a_copied_link_opens_the_same_network_and_operation(visit):
     operation = "features.denseblock2.denselayer3.conv1"
     page.wait_for_url(f"**/feature-maps?*op={operation}")
     expect(text(page, re.compile("^6 channels of 16×16"))).to_be_visible()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("status").filter(has_text="Copied")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link == page.url
     for path in ("feature-maps", ""):
-        copy = visit(page.url.replace("/feature-maps", f"/{path}"))
+        copy = visit(link.replace("/feature-maps", f"/{path}"))
         expect(copy.get_by_role("slider", name="Growth rate k")).to_have_value("6")
         expect(copy.get_by_role("slider", name="Layers, stage 2")).to_have_value("3")
         assert messages(copy) == []
@@ -264,6 +275,30 @@ def test_the_network_and_the_link_go_along_to_other_pages(visit):
         settled(page)
         expect(page.get_by_role("slider", name="Growth rate k")).to_have_value("6")
     expect(page.locator("h1")).to_have_text("DenseNet of your own")
+
+
+def test_whatever_is_done_is_one_step_back(visit):
+    page = visit(network="resnet20_cifar")
+    seen = [(page.url, "ResNet-20 (CIFAR)")]
+
+    def step(heading: str) -> None:
+        page.wait_for_function("url => location.href !== url", arg=seen[-1][0])
+        expect(settled(page).locator("h1")).to_have_text(heading)
+        seen.append((page.url, heading))
+        assert page.evaluate("navigation.currentEntry.index") == first + len(seen) - 1
+
+    first = page.evaluate("navigation.currentEntry.index")
+    choose(page, "Start from", "ResNet-32")
+    step("ResNet-32 (CIFAR)")
+    page.get_by_role("slider", name="Width").press("ArrowRight")
+    step("ResNet of your own")
+    page.locator("[data-testid=stSidebarNav]").get_by_role("link", name="Design space").click()
+    step("Design space")
+    for go, visited in ((page.go_back, seen[-2::-1]), (page.go_forward, seen[1:])):
+        for address, heading in visited:
+            go()
+            page.wait_for_url(address)
+            expect(settled(page).locator("h1")).to_have_text(heading)
 
 
 def test_a_link_cannot_put_pictures_or_links_of_its_own_on_the_page(visit):

@@ -121,11 +121,11 @@ def test_many_channels_are_on_pages():
     name = "features.denseblock3.concat"
     app = opened(FEATURE_MAPS, network="densenet40_12_cifar", op=name)
     assert channels_shown(app) == list(range(256))
-    app.number_input(key=f"page.{name}").set_value(2).run()
+    app.number_input(key="link.maps_page").set_value(2).run()
     assert channels_shown(fine(app)) == list(range(256, 448))
     app.segmented_control(key="link.sort").select("mean").run()
     second = channels_shown(fine(app))
-    app.number_input(key=f"page.{name}").set_value(1).run()
+    app.number_input(key="link.maps_page").set_value(1).run()
     assert sorted(channels_shown(fine(app)) + second) == list(range(448))
 
 

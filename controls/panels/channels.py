@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from controls.choices import OneOf, Whole
+from controls.choices import OneOf, Real, Whole
 from controls.clicks import clickable
 from controls.panel import panel
 from controls.text import plain
@@ -19,6 +19,8 @@ from explorer.wording import number, shape
 SORT: OneOf[Order] = OneOf("sort", "index", ("index", "mean", "variance", "maximum"))
 SCALE = OneOf("scale", "layer", ("layer", "channel"))
 CHANNEL = Whole("map", -1)  # until one is chosen, the strongest
+PAGE = Whole("maps_page", 1, least=1)
+OPACITY = Real("overlay", 0.7, 0.0, 1.0)
 # two quick clicks are two choices: plotly would take the second back, and zoom
 BARE = {"displayModeBar": False, "doubleClick": False, "doubleClickDelay": 1}
 
@@ -37,7 +39,7 @@ def channels(name: str, maps: Maps, seen: NDArray[np.uint8], weights: str, colou
     )
     signed, reach = mosaic.is_signed(maps), mosaic.reaches(maps, each == "channel")
     pages = activations.pages(len(maps), mosaic.MOST_TILES)
-    page = box[2].number_input(f"Page, of {pages}", 1, pages, key=f"page.{name}") if pages > 1 else 1
+    page = PAGE.number(box[2], f"Page, of {pages}", most=pages) if pages > 1 else 1
     shown = activations.on_page(activations.order(maps, by), page, mosaic.MOST_TILES)
     sheet = mosaic.mosaic(maps[shown], reach[shown], signed)
     stats = activations.channels(maps)
@@ -61,7 +63,7 @@ def channels(name: str, maps: Maps, seen: NDArray[np.uint8], weights: str, colou
     channel = CHANNEL.value(0, len(maps) - 1, strongest)
     with detail:
         st.markdown(f"**Channel {channel}**{', the strongest; click another' * (channel == strongest)}")
-        opacity = st.slider("Opacity of the map over the image", 0.0, 1.0, 0.7, 0.1, key="opacity")
+        opacity = OPACITY.slider(st, "Opacity of the map over the image", step=0.1)
         painted = paint(maps[channel], reach[channel], signed)
         st.image(mosaic.data_url(mosaic.overlay(seen, painted, opacity)), width="stretch")
         st.plotly_chart(charts.histogram(maps[channel], colour), key="histogram", config=BARE)

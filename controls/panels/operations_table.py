@@ -1,11 +1,9 @@
 """Which operations does a network have, and what does each cost?"""
 
-from typing import Any
-
 import streamlit as st
 
 from controls import session
-from controls.choices import OneOf
+from controls.choices import OneOf, Text
 from controls.panel import panel
 from explorer.counting import costs
 from explorer.counting.costs import Level
@@ -13,6 +11,7 @@ from explorer.plan import Plan
 
 MOST_HEIGHT = 560  # pixels
 LEVEL: OneOf[Level] = OneOf("level", "stage", ("stage", "block", "operation"))
+FILTER = Text("filter")
 
 
 @panel
@@ -20,10 +19,20 @@ def operations_table(plan: Plan) -> None:
     """Folded by stage or block, and filtered; a click on the row of an operation selects it."""
     left, right = st.columns([1, 2])
     level = LEVEL.segments(left, "One row for each")
-    wanted = right.text_input("Filter", placeholder="a name, a kind, or a shape: conv1, concat, 56×56", key="filter")
+    wanted = FILTER.field(right, "Filter", placeholder="a name, a kind, or a shape: conv1, concat, 56×56")
     rows = costs.containing(costs.table(plan, level), wanted)
     single = level == "operation"
-    event: Any = st.dataframe(
+    key = f"rows.{level}"
+
+    def chosen() -> None:
+        if picked := session.ticked(key):
+            session.select_operation(rows[picked[0]].name)
+        else:
+            session.unselect_operation()
+
+    if single:
+        session.tick(key, [i for i, row in enumerate(rows) if row.name == session.operation()])
+    st.dataframe(
         {
             "name": [row.name for row in rows],
             "kind": [row.kind for row in rows],
@@ -48,10 +57,7 @@ def operations_table(plan: Plan) -> None:
                 "Sees", format="localized", width=68, help="Receptive field in pixels."
             ),
         },
-        on_select="rerun" if single else "ignore",
+        on_select=chosen if single else "ignore",
         selection_mode="single-row",
-        key=f"rows.{level}",
+        key=key,
     )
-    if single and (picked := event.selection.rows) and picked[0] < len(rows):
-        session.select_operation(rows[picked[0]].name)
-        session.write_link()

@@ -16,6 +16,7 @@ from explorer.pictures.samples import SAMPLES, sample
 
 PICTURE = OneOf("picture", "")
 TEST_IMAGE = re.compile(r"([a-z0-9-]{1,80})[.]([0-9]{1,7})")  # a data set and a number
+OWN_SET = re.compile(kept.NAME.pattern + r"([.][0-9a-f]{20}){0,11}")
 SHAPES = "shapes"
 USUAL = 3  # of Shapes a star, which is less easily mistaken than a circle for a hexagon
 OFFERED = range(10)  # test images of a data set, by their numbers: of Shapes one of each class
@@ -52,6 +53,26 @@ def named(name: str) -> Picture:
     if name in own:
         return own[name]
     return _test_images(name)[0] if TEST_IMAGE.fullmatch(name) else sample(name)
+
+
+def sets(linked: str) -> dict[str, tuple[str, tuple[Picture, ...]]]:
+    """Of several pictures at once, by what a link says of them: title and pictures. One that is `linked`, and is no
+    other, is the visitor's own as they were when the link was written.
+    """
+    found = {"noise": ("noise", ()), "samples": ("sample photographs", tuple(map(sample, SAMPLES)))}
+    own = session.visitor().pictures
+    if OWN_SET.fullmatch(linked):
+        names = [f"own-{end}" for end in linked.removeprefix("own-").split(".")]
+        for name in names:
+            _take_linked(name)
+        if there := tuple(own[name] for name in names if name in own):
+            found[linked] = f"your pictures ({len(there)})", there
+        if len(there) < len(names):
+            st.warning("A picture of this link is no longer on the server; upload it again.", icon=":material/warning:")
+    if own:
+        text = "own-" + ".".join(name.removeprefix("own-") for name in own)
+        found.setdefault(text, (f"your pictures ({len(own)})", tuple(own.values())))
+    return found
 
 
 def _of_data(name: str) -> dict[str, str]:

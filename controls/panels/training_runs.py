@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from controls import session
+from controls.choices import SeveralOf
 from controls.panels.training_choices import RUN
 from controls.services import training
 from controls.services.training import Summary
@@ -14,6 +15,8 @@ from explorer.errors import ExplorerError
 from explorer.learning.runs import Run
 
 MOST_BESIDE = 6  # runs in one chart beside the open one
+TICKED = SeveralOf[str]("ticked", (), most=MOST_BESIDE + 1)
+TABLE = "training.table"
 ROW, MOST_HEIGHT = 35, 320  # pixels
 EVERY = 3.0  # seconds
 
@@ -40,21 +43,27 @@ def runs_table(known: Mapping[str, Run], opened: Run) -> list[Run]:
     """
     going_on = any(training.status(run).active for run in known.values())
 
+    ticked = TICKED.value(tuple(known))
+
     @st.fragment(run_every=EVERY if going_on else None)
     def shown() -> None:
-        ticked = _table(training.summaries(list(known.values())))
-        if ticked != session.visitor().ticked:
-            session.visitor().ticked = ticked
+        _table(training.summaries(list(known.values())))
+        if TICKED.value(tuple(known)) != ticked:
             st.rerun()  # the chart is outside of this fragment
 
     shown()
-    beside = [known[name] for name in session.visitor().ticked if name in known and name != opened.name]
-    return beside[:MOST_BESIDE]
+    return [known[name] for name in ticked if name != opened.name][:MOST_BESIDE]
 
 
-def _table(found: Sequence[Summary]) -> tuple[str, ...]:
-    """The names of the runs that are ticked."""
-    event: Any = st.dataframe(
+def _table(found: Sequence[Summary]) -> None:
+    names = [one.run.name for one in found]
+
+    def chosen() -> None:
+        TICKED.set([names[i] for i in session.ticked(TABLE) if i < len(names)])
+
+    wanted = TICKED.value(names)
+    session.tick(TABLE, [i for i, name in enumerate(names) if name in wanted])
+    st.dataframe(
         {
             "run": [one.run.title for one in found],
             "state": [one.state for one in found],
@@ -81,11 +90,10 @@ def _table(found: Sequence[Summary]) -> tuple[str, ...]:
             "seed": st.column_config.NumberColumn("Seed", width=46),
             "minutes": st.column_config.NumberColumn("Min.", format="%.1f", width=50, help="Minutes of training."),
         },
-        on_select="rerun",
+        on_select=chosen,
         selection_mode="multi-row",
-        key="training.table",
+        key=TABLE,
     )
-    return tuple(found[i].run.name for i in event.selection.rows if i < len(found))
 
 
 def manage(run: Run) -> None:

@@ -26,14 +26,20 @@ def take_upload(file: UploadedFile) -> None:
         raise
 
 
-def take_linked(place: str) -> None:
-    """Use the upload that a link names, with what its visitor has said of it; else say why not."""
-    known = session.visitor()
-    if known.checkpoint and known.checkpoint.place == place and uploads.find(place):
-        session.use(known.checkpoint.weights)  # the visitor has gone back to it
-        return
+def take_linked(named: str) -> None:
+    """Use the upload that a link names, with what its visitor has said of it, or the file on the server; else say why
+    not.
+    """
+    known, name = session.visitor(), named.removeprefix(session.FILE)
     try:
-        _take_kept(place)
+        if name in checkpoint_folder.names():
+            take_from_folder(name)
+        elif name != named:
+            raise WeightsError(f"The link names a checkpoint {name[:60]!r} that is not in the server's folder.")
+        elif known.checkpoint and known.checkpoint.place == named and uploads.find(named):
+            session.use(known.checkpoint.weights)  # the visitor has gone back to it
+        else:
+            _take_kept(named)
     except WeightsError as error:
         session.problems().append(str(error))
 

@@ -1,10 +1,11 @@
 """The network in the sidebar: family, preset, depth, and one form that draws the knobs of any family."""
 
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
 from controls import session
+from controls.choices import OneOf
 from explorer.counting import design_space
 from explorer.counting.design_space import Curve, Measure
 from explorer.families import (
@@ -22,6 +23,7 @@ from explorer.families import (
 )
 from explorer.plots.design_space import sparkline
 
+CURVES: OneOf[Measure | Literal["none"]] = OneOf("curves", "params", ("params", "MACs", "memory", "none"))
 TALLEST = 4  # times the present cost: as high as a curve goes, the same for all so that they compare
 
 
@@ -56,15 +58,10 @@ def network_form() -> None:
     )
     _identity()
     _depth()
-    st.segmented_control(
+    CURVES.select(
+        st,
         "Curves under the sliders",
-        ["params", "MACs", "memory"],
-        default="params",
-        key="curves",
-        persist_state="session",
-        help="What each slider's other values would cost, all on one scale from zero to four times the present "
-        "cost. Click the chosen one again for none.",
-        width="stretch",
+        help="What each slider's other values would cost, all on one scale from zero to four times the present cost.",
     )
     config = session.config()
     unused = config.unused()
@@ -190,7 +187,7 @@ def _slider(label: str, knob: Knob, value: float, shared: dict[str, Any], entry:
     number = float if knob.kind == "real" else int
     low, high = design_space.reach(knob, value)
     on_grid = (value - knob.least) % knob.step == 0 or knob.kind == "real"
-    curve = _curves(session.config(), session.entered("curves")).get((knob.name, entry))
+    curve = _curves(session.config(), CURVES.value()).get((knob.name, entry))
     with st.container(gap=None, key=f"knob.{shared['key']}"):
         st.slider(label, number(low), number(high), number(value), step=number(knob.step if on_grid else 1), **shared)
         if curve:
@@ -198,7 +195,7 @@ def _slider(label: str, knob: Knob, value: float, shared: dict[str, Any], entry:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _curves(config: Config, measure: Measure | None) -> dict[tuple[str, int], Curve]:
-    if measure is None:
+def _curves(config: Config, measure: Measure | Literal["none"]) -> dict[tuple[str, int], Curve]:
+    if measure == "none":
         return {}
     return {(curve.axis.knob.name, curve.axis.entry): curve for curve in design_space.curves(config, measure)}

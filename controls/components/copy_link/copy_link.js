@@ -3,12 +3,13 @@
 const SHOWN = 2000 // milliseconds that "Copied" stands
 
 export default function ({ parentElement, data }) {
-  const row = parentElement.querySelector("div") ?? build(parentElement, data)
+  const row = parentElement.querySelector(".row") ?? build(parentElement, data)
   row.dataset.link = data.link
 }
 
 function build(parentElement, data) {
   const row = document.createElement("div")
+  row.className = "row"
   const button = document.createElement("button")
   button.type = "button"
   button.textContent = data.title
