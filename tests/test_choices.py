@@ -196,12 +196,12 @@ def parts() -> None:
     found = opened.value(known)
     for some in (["layer2.0", "layer1"], [], known[:60], known, known[3:]):
         st.button(str(len(some)), on_click=opened.set, args=(some, known))
-    st.json("nothing chosen" if found is None else sorted(found))
+    st.json(["nothing chosen"] if found is None else sorted(found))
 
 
 def test_parts_of_a_network_stand_in_the_link_by_their_names() -> None:
     app = AppTest.from_function(parts, default_timeout=60).run()
-    assert values(app) == "nothing chosen"
+    assert values(app) == ["nothing chosen"]
     two, none, half, every, most = range(5)
     app.button[two].click().run()
     assert link(app) == {"opened": "layer1.layer2_0"}
