@@ -86,12 +86,12 @@ def test_going_back_in_the_browser_restores_all_that_the_address_says():
 
 
 def test_a_page_is_turned_with_the_address_as_it_is():
-    app = opened(network=SMALL, op="conv1")
+    app = opened(network="plain20_cifar", op="conv1")
     app.query_params = {}  # as a browser drops it
     fine(app.switch_page(DESIGN_SPACE).run())
-    assert app.query_params == {"network": SMALL, "op": "conv1"}
+    assert app.query_params == {"network": "plain20_cifar", "op": "conv1"}
     # but for a link of ours, which says where it leads
-    app.query_params = {"network": SMALL, "op": "fc"}
+    app.query_params = {"network": "plain20_cifar", "op": "fc"}
     fine(app.switch_page(ARCHITECTURE).run())
     assert app.session_state.visitor.operation == "fc"
 

@@ -8,7 +8,7 @@ from import_graph import GRAPH, MODULES, TENSORS, within
 from controls import session
 
 PAGES, PANELS = within("pages"), within("controls.panels")
-KINDS = {"OneOf", "SeveralOf", "Whole", "Real", "Switch"}
+KINDS = {"OneOf", "SeveralOf", "Names", "Whole", "Real", "Text", "Switch"}
 MOST_LINES = 150
 
 
