@@ -7,6 +7,7 @@ from controls.panels.copy_link import copy_link
 from controls.services import checkpoints
 from controls.sidebar.device_form import device_form
 from controls.sidebar.network_form import network_form
+from controls.sidebar.open_form import open_form
 from controls.sidebar.weights_form import weights_form
 from controls.start import settle, warm_up
 from controls.text import plain
@@ -33,6 +34,7 @@ refused = None
 try:
     session.read_link(checkpoints.take_linked)
     with st.sidebar:
+        open_form()
         network_form()
         weights_form()
         device_form()

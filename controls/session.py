@@ -41,6 +41,16 @@ class Checkpoint:
     weights: Weights
     place: str  # the name by which links know the upload, or the one in the server's folder
     plan: Plan  # of the network that they were loaded for
+    named: bool = False  # by the file itself, which so says what names and shapes do not
+
+
+@dataclass(frozen=True)
+class FileSaid:
+    """What a file was found to be, in a sentence; or why it was not opened, and for which tensors."""
+
+    sentence: str
+    refused: bool = False
+    misfits: tuple[str, ...] = ()
 
 
 @dataclass
@@ -60,6 +70,8 @@ class Visitor:
     checkpoint: Checkpoint | None = None
     sent: dict[str, str] = field(default_factory=dict)  # names of uploads in links -> Streamlit's ids of the files
     pictures: dict[str, Picture] = field(default_factory=dict)  # uploaded, by their names in links
+    to_open: str = ""  # the key of the widget by which a file was chosen that is not opened yet
+    file: FileSaid | None = None  # of the one that was opened last
     refused_pictures: list[str] = field(default_factory=list)  # sentences, shown once under the uploader
     entries: dict[str, str] = field(default_factory=dict)  # of the pages, in the link
     link: dict[str, str] | None = None  # to what is chosen now; None: nothing is read yet

@@ -46,9 +46,9 @@ def largest_file() -> int:
     return found
 
 
-def largest_picture() -> int:
-    """MB; what an uploader shows, so never more than the server would take."""
-    return min(MOST_BYTES // MB, largest_file())
+def largest(most: int) -> int:
+    """MB, of a kind of file that has so many bytes at most; what its uploader shows is never more than holds."""
+    return min(most // MB, largest_file())
 
 
 def session_limit() -> int:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from visitor import ATTRIBUTION, captions, chart, fine, opened
+from visitor import ATTRIBUTION, captions, chart, fine, opened, upload
 
 from controls.panels.attribution_localisation import in_words, of_one
 from controls.services import localisations
@@ -117,11 +117,7 @@ def network():
 
 def trained_on_shapes(app, network, classes=shapes.CLASSES):
     """The session after weights were sent whose card names these classes."""
-    app.selectbox(key="weights.source").select("uploaded").run()
-    file = save_safetensors(network, Card(PREPARATION, classes))
-    box = next(box for box in app.file_uploader if box.label == "Checkpoint")
-    box.upload("shapes.safetensors", file, "application/octet-stream").run()
-    return fine(app)
+    return upload(app, "shapes.safetensors", save_safetensors(network, Card(PREPARATION, classes)))
 
 
 def images_of(app):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from visitor import ATTRIBUTION, captions, fine, opened
+from visitor import ATTRIBUTION, captions, fine, opened, upload
 
 from controls import work
 from explorer import links
@@ -184,13 +184,10 @@ def test_networks_side_by_side():
 
 def test_trained_weights_are_not_called_untrained():
     app = opened(ATTRIBUTION, network="resnet32_cifar", methods="saliency")
-    app.selectbox(key="weights.source").select("uploaded").run()
     network = build(plan(PRESETS["resnet32_cifar"]), seed=3)
     with torch.no_grad():
         network.get_parameter("fc.bias").copy_(torch.eye(10)[2] * 1e6)
-    checkpoint = next(box for box in app.file_uploader if box.label == "Checkpoint")
-    checkpoint.upload("mine.safetensors", save_safetensors(network), "application/octet-stream").run()
-    fine(app)
+    upload(app, "mine.safetensors", save_safetensors(network))
     assert [box.value for box in app.warning] == []
     assert "class 2 100.0%" in captions(app)
     (button,) = (one for one in app.button if one.label.startswith("Check it"))

@@ -324,14 +324,14 @@ def test_no_name_of_a_visitors_makes_the_browser_ask_elsewhere(visit):
     settled(page)
     send(page, f"{entities}.jpg", "image/jpeg", photo())
     expect(page.get_by_role("combobox", name="Picture")).to_have_value(re.compile("^" + re.escape(entities[:20])))
-    choose(page, "Weights", "A checkpoint of your own")
-    box = page.locator("[data-testid=stSidebar] [data-testid=stFileUploader] input[type=file]").first
-    box.set_input_files({"name": f"{entities}.safetensors", "mimeType": "", "buffer": weights})
+    file = {"name": f"{entities}.safetensors", "mimeType": "", "buffer": weights}
+    opener(page).locator("input[type=file]").set_input_files(file)
     expect(text(page, "Weights: uploaded:")).to_contain_text(entities[:50])
     for name in ("Architecture", "Design space", "Gradient flow", "Attribution", "Feature maps"):
         page.locator("[data-testid=stSidebarNav]").get_by_role("link", name=name).click()
         expect(settled(page).locator("h1")).not_to_have_text("")
-        expect(page.locator("[data-testid=stSidebar]").get_by_text("In use:")).to_contain_text(entities[:50])
+        said = page.locator("[data-testid=stSidebar]").get_by_text("fits the network chosen")
+        expect(said).to_contain_text(entities[:50])
         expect(page.locator("img[src*=localhost]")).to_have_count(0)
 
 
@@ -611,12 +611,18 @@ def test_a_knob_moves_the_drawing(visit: Visit) -> None:
     first.save(ARTEFACTS / "drag.gif", save_all=True, append_images=rest, duration=[900, *[400] * 4, 1600], loop=0)
 
 
-# --- a checkpoint of one's own
+# --- a file of one's own
 
 
-def test_a_checkpoint_of_100_megabytes_is_sent_and_used(visit: Visit, tmp_path: Path) -> None:
+def opener(page: Page) -> Locator:
+    """The uploader in the sidebar, after a click that shows it."""
+    sidebar = page.locator("[data-testid=stSidebar]")
+    sidebar.get_by_text("Open a file").click()
+    return sidebar.locator("[data-testid=stFileUploader]").first
+
+
+def test_a_checkpoint_of_100_megabytes_opens_its_network_and_is_used(visit: Visit, tmp_path: Path) -> None:
     # a wide network of 27 million parameters; made by the test, whose limit for one file was once 20 MB
-    config = {"network": "resnet20_cifar", "width": "160"}
     network = build(plan(PRESETS["resnet20_cifar"].replace(width=160)), seed=1)
     with torch.no_grad():
         network.get_parameter("fc.bias").copy_(torch.eye(10)[3] * 1000)
@@ -624,9 +630,8 @@ def test_a_checkpoint_of_100_megabytes_is_sent_and_used(visit: Visit, tmp_path: 
     names = tuple(f"my class {i}" for i in range(10))
     path.write_bytes(save_safetensors(network, Card(Preparation(32, 32, (0.5,) * 3, (0.5,) * 3), names)))
     assert 100 < path.stat().st_size / 2**20 < 120
-    page = visit("feature-maps", **config)
-    choose(page, "Weights", "A checkpoint of your own")
-    box = page.locator("[data-testid=stSidebar] [data-testid=stFileUploader]").first
+    page = visit("feature-maps", network="resnet20_cifar")
+    box = opener(page)
     expect(box).to_contain_text("1GB per file")
     expect(page.locator("[data-testid=stMain] [data-testid=stFileUploader]")).to_contain_text("20MB per file")
     box.locator("input[type=file]").set_input_files(path)

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
+import torch
 from published import PUBLISHED, equals
 
 from explorer import links
@@ -21,6 +22,7 @@ from explorer.__main__ import main
 from explorer.counting import costs
 from explorer.families import FAMILIES, PRESETS, TITLES, Config, ConfigError, Knob, describe, knobs, parse, plan
 from explorer.links import Choice
+from explorer.running.network import build
 
 ROOT = Path(__file__).parent.parent
 
@@ -234,6 +236,19 @@ def test_problems_of_a_link_are_told_and_the_rest_is_used(capsys):
     assert json.loads(out)[0]["changes"] == {"classes": {"from": 1000, "to": 10}}
     assert err.count("\n") == 1
     assert "9999" in err
+
+
+def test_a_checkpoint_is_counted(capsys, tmp_path):
+    """Its stem is a CIFAR network's, so images are: no tensor tells their size."""
+    path = tmp_path / "mine.pt"
+    torch.save(build(plan(PRESETS["resnet20_cifar"].replace(classes=7, width=20))).state_dict(), path)
+    assert main(["count", str(path), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == "mine.pt is a ResNet of depth 20: 116 tensors have its names and shapes.\n"
+    assert parse(json.loads(out)[0]["config"]) == PRESETS["resnet20_cifar"].replace(classes=7, width=20)
+    path.write_bytes(b"nothing")
+    assert main(["count", str(path)]) == 2
+    assert capsys.readouterr().err.startswith("mine.pt is neither a safetensors file nor one that torch.save wrote")
 
 
 @pytest.mark.parametrize("name", ["resnet50", "densenet_bc100_12_cifar", "cliquenet_s3_attention"])

@@ -14,9 +14,9 @@ from possible import RICHEST, small
 from torchvision.models import ResNet18_Weights
 from torchvision.transforms.functional import normalize
 
-from explorer.families import plan
+from explorer.families import parse, plan
 from explorer.pictures.preparation import Preparation
-from explorer.running.card import KEY, Card
+from explorer.running.card import KEY, NETWORK, Card
 from explorer.running.export import EXPORTS, ExportError
 from explorer.running.network import build, plan_of
 from explorer.running.source import WIDTH, python_source
@@ -101,21 +101,22 @@ CARD = Card(Preparation(16, 20, (0.5, 0.25, 0.75), (0.5, 0.25, 0.125), "bicubic"
 
 @pytest.fixture(scope="module")
 def exported():
-    return {form: write(build(plan(small("resnet"))), CARD) for form, write in EXPORTS.items()}
+    return {form: write(build(plan(small("resnet"))), CARD, small("resnet")) for form, write in EXPORTS.items()}
 
 
 @pytest.mark.filterwarnings("ignore")  # the exporter's own
-def test_every_form_carries_the_card(exported, tmp_path):
+def test_every_form_carries_the_card_and_the_configuration(exported, tmp_path):
     (tmp_path / "network.safetensors").write_bytes(exported["safetensors"])
     with safetensors.safe_open(tmp_path / "network.safetensors", "pt") as file:
-        found = [file.metadata()[KEY]]
-    extra = {KEY: ""}
+        found = [file.metadata()]
+    extra = {KEY: "", NETWORK: ""}
     torch.export.load(io.BytesIO(exported["pt2"]), extra_files=extra)
-    found.append(extra[KEY])
+    found.append(extra)
     session = onnxruntime.InferenceSession(exported["onnx"])
-    found.append(session.get_modelmeta().custom_metadata_map[KEY])
-    for text in found:
-        assert json.loads(text) == {
+    found.append(session.get_modelmeta().custom_metadata_map)
+    for said in found:
+        assert parse(json.loads(said[NETWORK])) == small("resnet")
+        assert json.loads(said[KEY]) == {
             "mean": [0.5, 0.25, 0.75],
             "std": [0.5, 0.25, 0.125],
             "size": 16,

@@ -12,8 +12,9 @@ ROOMS = {
     "families": {"plan"},
     "counting": {"families", "plan"},
     "links": {"families"},
+    "recognition": {"families", "plan"},
     "drawing": {"plan"},
-    "running": {"pictures", "counting", "families", "plan"},
+    "running": {"pictures", "counting", "families", "plan", "recognition"},
     "network": {"running"},
     "pictures": set(),
     "learning": {"running", "pictures", "counting", "families", "plan"},
@@ -21,7 +22,7 @@ ROOMS = {
     "command_line": {"counting", "families", "learning", "links", "running"},
     "plots": {"analyses", "counting", "drawing", "learning", "plan", "running"},
 }
-WITHOUT_TENSORS = (*OPEN_TO_ALL, "plan", "families", "counting", "links", "drawing")
+WITHOUT_TENSORS = (*OPEN_TO_ALL, "plan", "families", "counting", "links", "recognition", "drawing")
 
 
 def test_imports_are_found_wherever_they_stand():

@@ -61,9 +61,9 @@ def test_a_link_finds_the_checkpoint_with_what_was_said_of_it():
     # the link that was given on before stays what it was
     assert "mean 0.25" not in captions(opened(FEATURE_MAPS, **undescribed))
     went(again, network="plain20_cifar")
-    assert "In use:" not in captions(again)
+    assert "uploaded: mine.safetensors" not in captions(again)
     went(again, **link(app))
-    assert "In use:" in captions(again)
+    assert "uploaded: mine.safetensors" in captions(again)
     kept.forget(link(app)["weights"])
     late = opened(**link(app))
     assert messages(late)[0] == "The checkpoint of this link is no longer on the server; upload it again."

@@ -29,6 +29,7 @@ from explorer.plan.kinds import KINDS
 from explorer.plan.kinds.norm import of_single_values
 from explorer.plan.kinds.upsample import transposed_conv, upsample
 from explorer.plan.receptive_field import field_at
+from explorer.plan.tensors import tensors
 from explorer.plan.wiring import owner
 from explorer.plots.network import scene, widest
 from explorer.running.kinds import RUNNING
@@ -98,6 +99,7 @@ def test_shapes_parameters_and_macs_are_torchs(kind):
     assert logits.shape == (2, 5)
     assert {name: tuple(tensor.shape[1:]) for name, tensor in kept.items()} == {op.name: op.shape for op in plan.ops}
     assert plan.params == sum(weight.numel() for weight in network.parameters())
+    assert tensors(plan) == {name: tuple(value.shape) for name, value in network.state_dict().items()}
     assert 2 * plan.macs * len(images) == counter.get_total_flops()
     # a kernel or a matrix makes a layer
     for op in own(plan, kind):

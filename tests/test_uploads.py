@@ -159,6 +159,8 @@ def test_every_preset_fits():
 
 # --- what a page makes of files that are not there
 
+OPENED = "A network's configuration (JSON) or a checkpoint"
+
 
 @pytest.fixture
 def page(navigation):
@@ -182,12 +184,10 @@ def test_a_picture_that_was_never_sent(page):
 
 
 def test_a_checkpoint_that_was_never_sent(page):
-    page.selectbox(key="weights.source").select("uploaded").run()
-    (sentence,) = messages(with_unknown_file(page, "Checkpoint"))
-    assert sentence == "The checkpoint did not reach the server: send it again."
+    (sentence,) = messages(with_unknown_file(page, OPENED))
+    assert sentence == "The file did not reach the server: send it again."
 
 
 def test_uploaders_show_their_limits(page):
-    page.selectbox(key="weights.source").select("uploaded").run()
     shown = {box.label: box.proto.max_upload_size_mb for box in page.file_uploader}
-    assert (shown["Checkpoint"], shown["Your own pictures"]) == (uploads.largest_file(), 20)
+    assert (shown[OPENED], shown["Your own pictures"]) == (uploads.largest_file(), 20)

@@ -8,7 +8,7 @@ from urllib.error import URLError
 import pytest
 import torch
 from PIL import Image
-from visitor import ARCHITECTURE, FEATURE_MAPS, captions, checkpoint, config, fine, messages, opened, upload, visit
+from visitor import ARCHITECTURE, FEATURE_MAPS, captions, checkpoint, fine, messages, opened, upload, visit
 
 from explorer.families import PRESETS, plan
 from explorer.pictures.preparation import Preparation
@@ -63,20 +63,6 @@ def test_an_uploaded_checkpoint_is_used_and_named():
     # on another page and back
     visit(app.switch_page(ARCHITECTURE), FEATURE_MAPS)
     assert "uploaded: mine.safetensors" in captions(app)
-
-
-def test_a_checkpoint_of_another_network_is_told_about_and_changes_nothing():
-    app = opened(FEATURE_MAPS, network=SMALL, growth_rate="2", seed="3", op="conv1")
-    before = app.dataframe[0].value
-    upload(app, "other.safetensors", checkpoint("resnet20_cifar", seed=0))
-    (sentence,) = messages(app)
-    assert "other.safetensors does not fit the network" in sentence
-    (lines,) = app.sidebar.text
-    assert "missing: layer1.3.conv1.weight" in lines.value
-    assert app.dataframe[0].value.equals(before)
-    assert "untrained (seed 3)" in captions(app)
-    assert config(app) == PRESETS[SMALL]
-    assert app.selectbox(key="operation.box").value == "conv1"
 
 
 def test_a_file_that_is_no_checkpoint_is_told_about():
@@ -243,7 +229,7 @@ def test_what_names_and_shapes_do_not_show_is_said():
 
 def test_a_file_that_the_visitor_takes_away_is_gone():
     app = upload(opened(FEATURE_MAPS, network=SMALL), "mine.safetensors", checkpoint(SMALL, seed=7)).run()
-    app.sidebar.file_uploader[0].clear().run()
+    app.file_uploader(key="open.file").clear().run()
     assert messages(fine(app)) == ["mine.safetensors was taken away; the network has fresh weights."]
     assert "untrained (seed 0)" in captions(app)
 
@@ -261,20 +247,19 @@ def test_the_digest_of_an_upload_is_computed_once(monkeypatch):
 
 
 def test_a_checkpoint_on_the_server(tmp_path, monkeypatch):
-    assert "A checkpoint on the server" not in opened(network=SMALL).selectbox(key="weights.source").options
+    assert "open.name" not in {box.key for box in opened(network=SMALL).selectbox}
     (tmp_path / "digits").mkdir()
     (tmp_path / "digits" / "mine.safetensors").write_bytes(checkpoint(SMALL, seed=7))
     (tmp_path / "other.pt").write_bytes(b"nothing")
     monkeypatch.setenv("EXPLORER_CHECKPOINTS", str(tmp_path))
     app = opened(FEATURE_MAPS, network=SMALL)
-    app.selectbox(key="weights.source").select("folder").run()
-    assert app.selectbox(key="weights.name").options == ["other.pt", "digits/mine.safetensors"]
-    app.selectbox(key="weights.name").select("digits/mine.safetensors").run()
+    assert app.selectbox(key="open.name").options == ["other.pt", "digits/mine.safetensors"]
+    app.selectbox(key="open.name").select("digits/mine.safetensors").run()
     assert messages(fine(app.run())) == []
     assert "checkpoint: digits/mine.safetensors" in captions(app)
     same = opened(FEATURE_MAPS, network=SMALL, seed="7", norms="raw")
     assert app.dataframe[0].value.equals(same.dataframe[0].value)
-    app.selectbox(key="weights.name").select("other.pt").run()
+    app.selectbox(key="open.name").select("other.pt").run()
     (sentence,) = messages(fine(app))
     assert sentence.startswith("other.pt is neither")
     assert "checkpoint: digits/mine.safetensors" in captions(app)

@@ -158,7 +158,6 @@ def checkpoint(name: str, seed: int) -> bytes:
 
 
 def upload(app: AppTest, name: str, data: bytes) -> AppTest:
-    """The session after a checkpoint was sent."""
-    app.selectbox(key="weights.source").select("uploaded").run()
-    app.sidebar.file_uploader[0].set_value((name, data, "application/octet-stream")).run()
+    """The session after a file was opened."""
+    app.file_uploader(key="open.file").set_value((name, data, "application/octet-stream")).run()
     return fine(app)

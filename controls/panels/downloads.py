@@ -64,4 +64,4 @@ def downloads(config: Config, name: str) -> None:
 
 @st.cache_data(max_entries=2, show_spinner="Exporting the network ...")
 def _exported(config: Config, used: Weights, form: str, _network: GraphModule) -> bytes:
-    return EXPORTS[form](_network, built.card(config, used))
+    return EXPORTS[form](_network, built.card(config, used), config)

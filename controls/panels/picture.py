@@ -11,7 +11,7 @@ from controls.services import data, trained_on
 from controls.text import plain
 from explorer.errors import ExplorerError
 from explorer.learning import datasets
-from explorer.pictures.reading import Picture, PictureError, read_picture
+from explorer.pictures.reading import MOST_BYTES, Picture, PictureError, read_picture
 from explorer.pictures.samples import SAMPLES, sample
 
 PICTURE = OneOf("picture", "")
@@ -117,7 +117,7 @@ def chosen_picture() -> Picture:
         "Your own pictures",
         type=["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif"],
         accept_multiple_files=True,
-        max_upload_size=uploads.largest_picture(),
+        max_upload_size=uploads.largest(MOST_BYTES),
         key="uploads",
         on_change=_take,
         help="They stay in the server's memory until an hour after their last page was closed, or until they are "

@@ -13,6 +13,8 @@ from explorer.errors import ExplorerError
 from explorer.families import Config, Knob, describe, knobs
 from explorer.learning import events
 from explorer.learning.datasets import DataError, Source
+from explorer.learning.datasets.picture_files import MOST_PICTURES
+from explorer.learning.datasets.zips import MOST_ZIP
 from explorer.learning.job import Job, fitting_threads
 from explorer.learning.precision import fastest
 from explorer.learning.recipe import QUICK, RECIPES, Recipe
@@ -82,9 +84,9 @@ def own_pictures(config: Config) -> None:
     st.caption(
         f"A zip with one folder for each class, named after it. Pictures become {config.input_size} px and {colour}, "
         "as the network in the sidebar takes them. One in five is kept to test on, unless there are folders train and "
-        "test."
+        f"test. At most {MOST_PICTURES:,} pictures."
     )
-    file = st.file_uploader("Zip", type=["zip"], key="data.zip", max_upload_size=uploads.largest_file())
+    file = st.file_uploader("Zip", type=["zip"], key="data.zip", max_upload_size=uploads.largest(MOST_ZIP))
     if st.button("Read the pictures", icon=":material/unarchive:", disabled=file is None) and file is not None:
         try:
             read = data.take_zip(file)

@@ -8,61 +8,90 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from controls import session, uploads
 from controls.session import Checkpoint
+from explorer.counting import budget
+from explorer.errors import ExplorerError
+from explorer.families import Config, plan
 from explorer.learning import trained
-from explorer.running import checkpoint_folder, project_weights, weights
+from explorer.running import checkpoint_folder, opening, project_weights, weights
 from explorer.running.card import Card, CardError
 from explorer.running.checkpoints import OnDisk
 from explorer.running.network import blank
 from explorer.running.weights import Weights, WeightsError
 
 
-def take_upload(file: UploadedFile) -> None:
-    """Use an uploaded file's weights from now on. Raises WeightsError, and leaves everything as it was."""
+def open_upload(file: UploadedFile) -> str:
+    """Look at an uploaded file's network from now on, with its weights if it has some; the sentence says what it is.
+
+    Raises ExplorerError, and leaves everything as it was.
+    """
+    data = file.getvalue()
+    if opening.is_text(data, file.name):
+        found = opening.read_configuration(data, file.name)
+        session.choose_config(found.config)
+        if session.chosen_weights().source == "uploaded":  # a file that this one has taken the place of
+            session.use(None)
+        return found.said
+    found = opening.find_network(data, file.name, session.config())
     place = uploads.name_of(file)
     try:
-        _take_kept(place)
-    except WeightsError:
+        _take_kept(place, found.config)
+    except ExplorerError:
         uploads.forget(place)
         raise
+    return found.said
+
+
+def open_on_server(name: str) -> str:
+    """The same with a checkpoint in the server's folder."""
+    with checkpoint_folder.opened(name) as data:
+        found = opening.find_network(data, name, session.config())
+    _take_from_folder(name, found.config)
+    return found.said
 
 
 def take_linked(named: str) -> None:
-    """Use the upload that a link names, with what its visitor has said of it, or the file on the server; else say why
-    not.
+    """Use the upload that a link names, with what its visitor has said of it, or the file on the server, for the link's
+    network; else say why not.
     """
     known, name = session.visitor(), named.removeprefix(session.FILE)
     try:
         if name in checkpoint_folder.names():
-            take_from_folder(name)
+            _take_from_folder(name, session.config())
         elif name != named:
             raise WeightsError(f"The link names a checkpoint {name[:60]!r} that is not in the server's folder.")
         elif known.checkpoint and known.checkpoint.place == named and uploads.find(named):
             session.use(known.checkpoint.weights)  # the visitor has gone back to it
         else:
-            _take_kept(named)
-    except WeightsError as error:
+            _take_kept(named, session.config())
+    except ExplorerError as error:
         session.problems().append(str(error))
 
 
-def _take_kept(place: str) -> None:
+def _take_kept(place: str, config: Config) -> None:
     found = uploads.find(place)
     if found is None:
         raise WeightsError("The checkpoint of this link is no longer on the server; upload it again.")
     # known by its bytes, which is found out once: for the largest files it takes a second
-    _take(found.data, found.name, lambda: weights.uploaded(found.data, found.name), place, found.about)
+    _take(config, found.data, found.name, lambda: weights.uploaded(found.data, found.name), place, found.about)
 
 
-def take_from_folder(name: str) -> None:
-    """Use the weights of a file on the server from now on. Raises WeightsError, and leaves everything as it was."""
+def _take_from_folder(name: str, config: Config) -> None:
     with checkpoint_folder.opened(name) as data:
-        _take(data, name, lambda: checkpoint_folder.weights_of(name), name)
+        _take(config, data, name, lambda: checkpoint_folder.weights_of(name), name)
 
 
 def _take(
-    data: bytes | OnDisk, name: str, known_as: Callable[[], Weights], place: str, card: Card | None = None
+    config: Config,
+    data: bytes | OnDisk,
+    name: str,
+    known_as: Callable[[], Weights],
+    place: str,
+    card: Card | None = None,
 ) -> None:
-    config, plan = session.config(), session.current_plan()
-    expected = blank(plan).state_dict()
+    """Look at this network, with these weights. Raises ExplorerError."""
+    its = plan(config)
+    budget.check(its)
+    expected = blank(its).state_dict()
     weights.check_checkpoint(data, name, expected)
     found = known_as()
     try:
@@ -71,7 +100,8 @@ def _take(
         found = replace(found, card=card)
     except CardError as error:
         session.problems().append(f"What {found.name} says of its own pictures and classes is left out: {error}")
-    session.visitor().checkpoint = Checkpoint(found, place, plan)
+    session.choose_config(config)
+    session.visitor().checkpoint = Checkpoint(found, place, its, opening.names_network(data, config))
     session.use(found)
 
 
@@ -114,11 +144,11 @@ def opened(wanted: Weights) -> Iterator[bytes | OnDisk]:
 
 
 def gone() -> bool:
-    """Whether the visitor has taken away the upload whose weights are in use."""
-    known = session.visitor()
-    if known.weights is None or known.weights.source != "uploaded" or known.checkpoint is None:
+    """Whether the visitor has taken away the upload whose weights could be used."""
+    checkpoint = session.visitor().checkpoint
+    if checkpoint is None or checkpoint.weights.source != "uploaded":
         return False
-    return uploads.find(known.checkpoint.place) is None
+    return uploads.find(checkpoint.place) is None
 
 
 def _gone(name: str) -> WeightsError:

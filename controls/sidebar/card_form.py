@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from controls import session
+from controls import session, uploads
 from controls.services import built, checkpoints
 from explorer.pictures.preparation import INTERPOLATIONS
 from explorer.running import card
@@ -42,7 +42,7 @@ def card_form(used: Weights) -> None:
             "Or as a file",
             type=["json", "txt"],
             key=keys["file"],
-            max_upload_size=card.MOST_BYTES // 2**20,
+            max_upload_size=uploads.largest(card.MOST_BYTES),
             help='JSON: {"mean": [0.5], "std": [0.5], "size": 32, "resize": 32, "interpolation": "bilinear", '
             '"classes": [...]}. Text: class names, one a line. What is exported with weights carries all of it.',
         )

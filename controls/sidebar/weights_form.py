@@ -1,51 +1,47 @@
-"""With which weights does the network run: fresh ones, trained ones, those of a run, or those of a file?"""
-
-from collections.abc import Callable
-from functools import partial
+"""With which weights does the network run: fresh ones, trained ones, those of a run, or those of an opened file?"""
 
 import streamlit as st
 
-from controls import session, uploads
-from controls.services import built, checkpoints, training
+from controls import session
+from controls.services import checkpoints, training
 from controls.sidebar.card_form import card_form
 from controls.text import plain
-from explorer.running import checkpoint_folder, project_weights, unsaid, weights
+from explorer.running import project_weights, unsaid, weights
 from explorer.running.calibration import PHOTOGRAPHS, can_be_calibrated
-from explorer.running.weights import Weights, WeightsError
-
-OF_FILES = {"uploaded": "A checkpoint of your own", "folder": "A checkpoint on the server"}
+from explorer.running.weights import Weights
 
 
 def weights_form() -> None:
     """Fresh from a seed; torchvision's and the project's where the network is one of theirs; a run's; or a file's."""
     if checkpoints.gone():
-        session.problems().append(f"{session.chosen_weights().name} was taken away; the network has fresh weights.")
+        if session.chosen_weights().source == "uploaded":
+            session.problems().append(f"{session.chosen_weights().name} was taken away; the network has fresh weights.")
+            session.use_fresh()
         session.visitor().checkpoint = None
-        session.use_fresh()
     config = session.config()
     of_runs = training.weights()
     offered = {one.identity: one for one in (*project_weights.offered(config), *weights.offered(config))} | of_runs
     chosen = session.chosen_weights()
-    options = ["fresh", *offered, "uploaded", *(["folder"] if checkpoint_folder.folder() else [])]
-    if (source := _option(chosen)) not in options:  # the network is no longer the one that these weights are for
+    checkpoint = session.visitor().checkpoint
+    of_file = {checkpoint.weights.source: f"File: {checkpoint.weights.name}"} if checkpoint else {}
+    titles = {"fresh": "Fresh (untrained)"} | {name: _title(one) for name, one in offered.items()} | of_file
+    if (source := _option(chosen)) not in titles:  # the network is no longer the one that these weights are for
         session.use(None)
         chosen = session.chosen_weights()
         source = _option(chosen)
-    if session.entered("weights.source") not in OF_FILES:  # there a file may still be awaited
-        session.show("weights.source", source)
-    shown = session.entered("weights.source")
-    titles = {"fresh": "Fresh (untrained)", **OF_FILES} | {name: _title(one) for name, one in offered.items()}
-    picked = st.selectbox(
+    session.show("weights.source", source)
+    st.selectbox(
         "Weights",
-        options,
-        options.index(shown if shown in OF_FILES else source),
+        list(titles),
+        list(titles).index(source),
         format_func=titles.__getitem__,
         key="weights.source",
         on_change=lambda: _pick(offered),
-        help="Fresh weights show what the architecture does by itself; trained ones what it has learned.",
+        help="Fresh weights show what the architecture does by itself; trained ones what it has learned. A checkpoint "
+        "of your own is among them once it was opened, at the top.",
     )
-    if picked == "fresh":
-        seed = int(chosen.identity) if chosen.source == "fresh" else 0
+    if source == "fresh":
+        seed = int(chosen.identity)
         session.show("weights.seed", seed)
         st.number_input(
             "Seed",
@@ -58,12 +54,10 @@ def weights_form() -> None:
         )
         if can_be_calibrated(session.current_plan(), PHOTOGRAPHS):
             _norms(seed)
-    elif picked in OF_FILES:
-        _take_upload() if picked == "uploaded" else _take_from_folder()
-        used = session.chosen_weights()
-        if used.source == picked:
-            _say(used)
-            card_form(used)
+    elif chosen.of_file:
+        _say(chosen)
+        card_form(chosen)
+        if checkpoint is not None and not checkpoint.named:
             for sentence in unsaid.sentences(session.current_plan()):
                 st.caption(sentence)
     elif chosen.source == "project":
@@ -98,52 +92,11 @@ def _norms(seed: int) -> None:
 
 
 def _pick(offered: dict[str, Weights]) -> None:
-    picked = session.entered("weights.source")
-    if picked in OF_FILES:
-        checkpoint = session.visitor().checkpoint
-        if checkpoint and checkpoint.weights.source == picked:
-            session.use(checkpoint.weights)
+    picked, checkpoint = session.entered("weights.source"), session.visitor().checkpoint
+    if checkpoint is not None and checkpoint.weights.source == picked:
+        session.use(checkpoint.weights)
     else:
         session.use(offered[picked]) if picked in offered else session.use_fresh()
-
-
-def _take_upload() -> None:
-    file = st.file_uploader(
-        "Checkpoint",
-        type=["safetensors", "pt", "pth"],
-        key="weights.file",
-        max_upload_size=uploads.largest_file(),
-        help="safetensors, or torch.save(network.state_dict()). Names and shapes must be this network's. "
-        f"At most {uploads.largest_file()} MB.",
-    )
-    if uploads.arrived(session.entered("weights.file"))[1]:
-        st.warning("The checkpoint did not reach the server: send it again.", icon=":material/warning:")
-    checkpoint = session.visitor().checkpoint
-    if file is None or (checkpoint is not None and checkpoint.place == uploads.known(file)):
-        return
-    _check(partial(checkpoints.take_upload, file))
-
-
-def _take_from_folder() -> None:
-    names = checkpoint_folder.names()
-    if not names:
-        endings = ", ".join(checkpoint_folder.ENDINGS)
-        st.caption(f"There are none yet: the server's folder has no file that ends in {endings}.")
-        return
-    used = session.chosen_weights()
-    name = st.selectbox(
-        "Checkpoint",
-        names,
-        index=names.index(used.name) if used.source == "folder" and used.name in names else None,
-        placeholder="Choose a file",
-        key="weights.name",
-        persist_state="session",
-        help="Files in a folder that the server's owner has opened. Names and shapes must be this network's.",
-    )
-    checkpoint = session.visitor().checkpoint
-    if name is None or (used.source == "folder" and checkpoint is not None and checkpoint.place == name):
-        return
-    _check(partial(checkpoints.take_from_folder, name))
 
 
 def _about(used: Weights) -> None:
@@ -151,17 +104,8 @@ def _about(used: Weights) -> None:
     st.caption(f":material/school: Right on {said.accuracy:.1%} of {said.test_images:,} test images. {said.recipe}.")
 
 
-def _check(take: Callable[[], None]) -> None:
-    try:
-        with st.spinner("Checking the file ..."):
-            take()
-    except WeightsError as error:
-        built.tell(error)
-
-
 def _say(used: Weights) -> None:
-    """Which weights are in use, and whether they are this network's."""
-    st.caption(f":material/check: In use: {plain(used.name)}")
+    """Whether the weights in use are this network's."""
     if used.moved:
         st.info(
             "These weights were loaded for a network that computes something else with the same tensors: turn the "

@@ -1,13 +1,16 @@
-"""Which network a word stands for: a preset, a link copied from the browser, or a file."""
+"""Which network a word stands for: a preset, a link copied from the browser, a configuration or a checkpoint."""
 
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from explorer import links
 from explorer.command_line.program import PROGRAM, CommandError
 from explorer.families import PRESETS, Config, ConfigError, describe, parse
+
+CHECKPOINTS = (".safetensors", ".pt", ".pth")
 
 
 class Network(NamedTuple):
@@ -34,6 +37,8 @@ def find(word: str) -> Network:
         return Network(word, PRESETS[word], PRESETS[word])
     if is_link(word):
         return _from_link(word)
+    if word.endswith(CHECKPOINTS):
+        return _from_checkpoint(word)
     if word.endswith(".json") or os.path.isfile(word):
         return _from_file(word)
     from difflib import get_close_matches
@@ -57,12 +62,31 @@ def _from_link(link: str) -> Network:
     return Network(choice.origin, PRESETS[choice.origin], choice.config)
 
 
+def _from_checkpoint(path: str) -> Network:
+    """The network that has a file's tensors; how it was found is told on stderr."""
+    from explorer.running.checkpoints import on_disk  # here, since it imports torch
+    from explorer.running.opening import find_network
+
+    file = Path(path)
+    try:
+        with on_disk(file.resolve()) as data:
+            found = find_network(data, file.name)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    print(found.said, file=sys.stderr)
+    return Network(file.stem, found.config, found.config)
+
+
+def _unreadable(path: str, error: OSError) -> CommandError:
+    return CommandError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.")
+
+
 def _from_file(path: str) -> Network:
     try:
         with open(path, encoding="utf-8") as file:
             data = json.load(file)
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+        raise _unreadable(path, error) from None
     except (ValueError, RecursionError):
         raise CommandError(f"{path} is not JSON.") from None
     if not isinstance(data, dict):

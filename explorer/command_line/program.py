@@ -15,8 +15,9 @@ from explorer.errors import ExplorerError
 PROGRAM = "explorer" if Path(sys.argv[0]).stem == "explorer" else "python -m explorer"
 COMMANDS = tuple(sorted(found.name for found in iter_modules(commands.__path__)))
 NETWORKS = """\
-NAME is a preset, a link copied from the browser, or a .json file that `export` wrote. Every knob of the network is
-an option: `count densenet121 --growth-rate 24`, and `count densenet121 --help` lists them."""
+NAME is a preset, a link copied from the browser, a .json file that `export` wrote, or a checkpoint (.safetensors, .pt
+or .pth), whose network is found by its tensors. Every knob of the network is an option: `count densenet121
+--growth-rate 24`, and `count densenet121 --help` lists them."""
 
 
 class CommandError(ExplorerError):

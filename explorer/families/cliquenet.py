@@ -10,8 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from explorer.families.config import Config, Stem, write_stem
+from explorer.families.config import Config, Stem, read_stem, write_stem
 from explorer.families.family import Comparison, Family, Preset
+from explorer.families.tensors import Tensors, kept_share
 from explorer.plan import Kernel, Op, Recorder
 
 ATTENTION_RATIO = 2  # of the squeeze-and-excitation in an attentional transition (section 3.3)
@@ -162,6 +163,51 @@ def transition(net: Recorder, x: Op, cfg: CliqueNetConfig) -> Op:
     return net.avg_pool("pool", x, kernel=2, stride=2)
 
 
+def recognise(tensors: Tensors) -> dict[str, Any] | None:
+    """What the second pass is read by is as usual where no tensor tells it."""
+    if "block1.layer1.conv1.weight" not in tensors:
+        return None
+    fields = read_stem(tensors, "conv0")
+    layers = tensors.counts("block", "layer")
+    widths = tuple(tensors.out(f"block{b}.layer1.conv1.weight") for b in range(1, len(layers) + 1))
+    entering = (fields["stem_width"], *(k * count for k, count in zip(widths, layers, strict=True)))
+    steps = [_steps(tensors, b, entering[b - 1], widths[b - 1], count) for b, count in enumerate(layers, start=1)]
+    compress = "feature.compress.weight"
+    shares = (
+        [tensors.sizes(f"block{b}.{compress}") for b in range(1, len(layers) + 1)]
+        if (f"block1.{compress}" in tensors)
+        else []
+    )
+    fields |= {
+        "widths": widths,
+        "layers": layers,
+        "norm": tensors.norm,
+        "attention": "transition1.fc1.weight" in tensors,
+        "bottleneck": "block1.layer1.conv2.weight" in tensors,
+        "compression": kept_share((before, after) for after, before, _, _ in shares) if shares else 1.0,
+        "classes": tensors.answers("classifier.weight"),
+    }
+    if not any(steps):
+        return fields | {"block_feature": "first", "transit": "first"}
+    # the last block has no transition: without a second pass there, block features are of the first
+    block_feature = "second" if steps[-1] else "first"
+    run = steps if steps[-1] else steps[:-1]
+    every = all(done == count for done, count in zip(run, layers, strict=False))
+    return fields | {"block_feature": block_feature, "second_pass_steps": -1 if every else max(run)}
+
+
+def _steps(tensors: Tensors, block: int, c0: int, k: int, layers: int) -> int:
+    """How many layers of a block are recomputed: their kernels read all the others. The last layer's does anyway; its
+    own norm, or else all before it, say whether it is one.
+    """
+    whole = c0 + k * (layers - 1)
+    done = sum(tensors.sizes(f"block{block}.layer{j}.conv1.weight")[1] == whole for j in range(1, layers))
+    if done < layers - 1:
+        return done
+    named = tensors.norm == "none" or f"block{block}.second.layer{layers}.norm1.weight" in tensors
+    return layers if named else done
+
+
 def depth(cfg: CliqueNetConfig) -> int:
     """The T of the paper: convolutions of the blocks' layers, each counted once though it runs twice."""
     return (2 if cfg.bottleneck else 1) * sum(cfg.layers)
@@ -211,6 +257,7 @@ FAMILY = Family(
     write=write,
     depth=depth,
     depths=depths,
+    recognise=recognise,
     presets={
         "cliquenet_s0": Preset("CliqueNet-S0", _imagenet((36, 64, 100, 80), (5, 6, 6, 6))),
         "cliquenet_s1": Preset("CliqueNet-S1", _imagenet((36, 80, 120, 100), (5, 6, 6, 6))),

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from explorer.families.knobs import Knobs, describe
+from explorer.families.tensors import Tensors
 from explorer.plan import Functions, Inits, Norms, Op, Recorder
 from explorer.plan.kinds.norm import of_single_values
 from explorer.wording import shape
@@ -191,3 +192,17 @@ def write_stem(net: Recorder, cfg: Stem, names: tuple[str, str, str, str], activ
     if activate:
         x = net.activation(activation, net.norm(norm, x))
     return x if cfg.stem == "cifar" else net.max_pool(pool, x, kernel=3, stride=2, padding=1)
+
+
+def read_stem(tensors: Tensors, conv: str) -> dict[str, Any]:
+    """The fields of a stem that `write_stem` has written: the kind, its channels and the image's, and how large images
+    are for it in the literature. Raises Unlike.
+    """
+    if f"{conv}.0.weight" not in tensors:
+        width, channels, size, _ = tensors.sizes(f"{conv}.weight")
+        stem = "imagenet" if size == 7 else "cifar"
+    else:
+        first, channels, _, _ = tensors.sizes(f"{conv}.0.weight")
+        width = tensors.out(f"{conv}.6.weight")
+        stem = "deep" if first == width // 2 else "tiered"
+    return {"stem": stem, "stem_width": width, "channels": channels, "input_size": 32 if stem == "cifar" else 224}

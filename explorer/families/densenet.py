@@ -5,8 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from explorer.families.config import Config, Stem, write_stem
+from explorer.families.config import Config, Stem, read_stem, write_stem
 from explorer.families.family import Family, Preset
+from explorer.families.tensors import Tensors, kept_share
 from explorer.plan import Op, Recorder
 
 
@@ -94,6 +95,24 @@ def transition(net: Recorder, x: Op, theta: float) -> Op:
     return net.avg_pool("pool", x, kernel=2, stride=2)
 
 
+def recognise(tensors: Tensors) -> dict[str, Any] | None:
+    layer = "features.denseblock1.denselayer1."
+    if f"{layer}conv1.weight" not in tensors:
+        return None
+    blocks = tensors.counts("features.denseblock", "denselayer")
+    first = tensors.out(f"{layer}conv1.weight")
+    k = tensors.out(f"{layer}conv2.weight") if f"{layer}conv2.weight" in tensors else first
+    transitions = [tensors.sizes(f"features.transition{b}.conv.weight") for b in range(1, len(blocks))]
+    return read_stem(tensors, "features.conv0") | {
+        "blocks": blocks,
+        "growth_rate": k,
+        "bottleneck": first // k if f"{layer}conv2.weight" in tensors else 0,
+        "compression": kept_share((before, after) for after, before, _, _ in transitions),
+        "norm": tensors.norm,
+        "classes": tensors.answers("classifier.weight"),
+    }
+
+
 def depth(cfg: DenseNetConfig) -> int:
     """The L of the paper: stem, all convolutions of the layers, the transitions, the classifier."""
     return (2 if cfg.bottleneck else 1) * sum(cfg.blocks) + len(cfg.blocks) - 1 + 2
@@ -143,6 +162,7 @@ FAMILY = Family(
     write=write,
     depth=depth,
     depths=depths,
+    recognise=recognise,
     presets={
         **{
             f"densenet{d}": Preset(f"DenseNet-{d}", _imagenet(d), torchvision="" if d == 264 else f"densenet{d}")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from explorer.errors import ExplorerError
 from explorer.families.config import Config
+from explorer.families.tensors import Tensors
 
 
 class PlanError(ExplorerError):
@@ -48,6 +49,10 @@ COMMON_SIBLINGS: Mapping[str, Sibling] = {
 }
 
 
+def published_alone(tensors: Tensors) -> None:
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Family:
     name: str
@@ -69,3 +74,6 @@ class Family:
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     # what its tensors were called in older files: regular expression -> replacement with the present name
     old_names: Mapping[str, str] = field(default_factory=dict)
+    # a checkpoint's names and shapes -> the fields of the network that would have them, or None where they are not the
+    # family's; may raise Unlike. What comes of it is held against every name and shape. Presets are found without it.
+    recognise: Callable[[Tensors], Mapping[str, Any] | None] = published_alone

@@ -10,8 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from explorer.families.config import Config, Stem, write_stem
+from explorer.families.config import Config, Stem, read_stem, write_stem
 from explorer.families.family import COMMON_SIBLINGS, Comparison, Family, Preset, Sibling
+from explorer.families.tensors import Tensors
 from explorer.plan import Op, Recorder
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
@@ -250,10 +251,66 @@ def averaged_projection(net: Recorder, x: Op, out: int, stride: int, cfg: ResNet
 def squeeze_excitation(net: Recorder, x: Op, ratio: int, in_eights: bool) -> Op:
     """Each channel times a gate in 0..1 that the means of all channels decide (Hu et al., 1709.01507)."""
     channels = x.shape[0]
-    narrow = max(8, (channels + 4 * ratio) // (8 * ratio) * 8) if in_eights else max(1, channels // ratio)
+    narrow = squeezed(channels, ratio, in_eights)
     gate = net.conv("se.fc1", net.global_pool("se.avgpool", x), narrow, kernel=1, bias=True)
     gate = net.conv("se.fc2", net.activation("se.relu", gate), channels, kernel=1, bias=True)
     return net.multiply("se.scale", x, net.activation("se.gate", gate, "sigmoid"))
+
+
+def squeezed(channels: int, ratio: int, in_eights: bool) -> int:
+    """The width of squeeze-and-excitation's narrow layer."""
+    return max(8, (channels + 4 * ratio) // (8 * ratio) * 8) if in_eights else max(1, channels // ratio)
+
+
+def recognise(tensors: Tensors) -> dict[str, Any] | None:
+    """Strides, activations, pools and shortcuts without a projection are as usual: no tensor tells them."""
+    first = "layer1.0."
+    if f"{first}conv1.weight" not in tensors:
+        return None
+    fields = read_stem(tensors, "conv1")
+    block = "bottleneck" if f"{first}conv3.weight" in tensors else "basic"
+    width = tensors.out(f"{first}conv{CONVS[block]}.weight") // EXPANSION[block]
+    norm = tensors.norm
+    fields |= {
+        "block": block,
+        "blocks": tensors.counts("layer"),
+        "width": width,
+        "norm": norm,
+        "order": "pre" if norm != "none" and "bn.weight" in tensors else "post",
+        "shortcut": _shortcut(tensors, fields["stem_width"], width * EXPANSION[block]),
+        "classes": tensors.answers("fc.weight"),
+    }
+    if block == "bottleneck":
+        inner, read, _, _ = tensors.sizes(f"{first}conv2.weight")
+        cardinality = inner // read
+        fields |= {"cardinality": cardinality, "group_width": 0 if inner == width else inner // cardinality}
+    if f"{first}se.fc1.weight" in tensors:
+        fields |= _squeeze_excitation(tensors)
+    return fields
+
+
+def _shortcut(tensors: Tensors, before: int, out: int) -> str:
+    """`before` and `out` are the channels that enter the first block and leave it."""
+    if "layer2.0.downsample.0.weight" in tensors:
+        # blocks that change no shape, and project by C alone
+        same = ("layer1.0",) if before == out else tuple(f"layer{s}.1" for s in range(1, 5))
+        return "C" if any(f"{block}.downsample.0.weight" in tensors for block in same) else "B"
+    if "layer2.0.downsample.1.weight" in tensors:
+        return "D"
+    return "none" if before > out else "A"
+
+
+def _squeeze_excitation(tensors: Tensors) -> dict[str, Any]:
+    """The paper's ratio of 16 where it gives these widths, else the first that does."""
+    found: list[tuple[int, int]] = []
+    while f"layer{len(found) + 1}.0.se.fc1.weight" in tensors:
+        narrow, channels, _, _ = tensors.sizes(f"layer{len(found) + 1}.0.se.fc1.weight")
+        found.append((channels, narrow))
+    for ratio in (16, *range(1, 33)):
+        for eights in (False, True):
+            if all(squeezed(channels, ratio, eights) == narrow for channels, narrow in found):
+                return {"squeeze_excitation": ratio, "squeeze_in_eights": eights}
+    return {"squeeze_excitation": 16}
 
 
 def depth(cfg: ResNetConfig) -> int:
@@ -317,6 +374,7 @@ FAMILY = Family(
     write=write,
     depth=depth,
     depths=depths,
+    recognise=recognise,
     presets={
         **{
             name: Preset(title, _imagenet(depth, **fields), torchvision=name)

@@ -4,12 +4,14 @@ The plain ancestor: nothing joins its layers, and beyond 19 of them the paper's 
 """
 
 from collections.abc import Mapping
+from math import isqrt
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from explorer.families.config import Config
 from explorer.families.family import Family, Preset
+from explorer.families.tensors import Tensors
 from explorer.plan import Norms, Op, Recorder
 
 
@@ -101,6 +103,35 @@ def layer(net: Recorder, x: Op, width: int, at: int) -> tuple[Op, int]:
     return net.activation(f"{at}", x), at + 1
 
 
+def recognise(tensors: Tensors) -> dict[str, Any] | None:
+    """A convolution whose number is one further on than its neighbours' is behind a pool."""
+    if "features.0.weight" not in tensors:
+        return None
+    numbers = [at for at in tensors.numbers("features.") if len(tensors.shapes.get(f"features.{at}.weight", ())) == 4]
+    norm = tensors.norm
+    next_to = 2 if norm == "none" else 3  # convolution, norm, activation
+    layers, widths = [0], [tensors.out("features.0.weight")]
+    for before, at in zip([-next_to, *numbers], numbers, strict=False):
+        if at > before + next_to:
+            layers.append(0)
+            widths.append(tensors.out(f"features.{at}.weight"))
+        layers[-1] += 1
+    hidden = "classifier.0.weight" in tensors
+    wide, read = tensors.sizes("classifier.0.weight" if hidden else "classifier.weight", 2)
+    pool = isqrt(read // widths[-1])
+    return {
+        "layers": tuple(layers),
+        "widths": tuple(widths),
+        "norm": norm,
+        "channels": tensors.sizes("features.0.weight")[1],
+        "pool_size": pool,
+        "hidden": wide if hidden else 0,
+        "classes": tensors.answers("classifier.6.weight" if hidden else "classifier.weight"),
+        # that the pools leave what the classifier reads: five leave 7 pixels of 224, and one of 32
+        "input_size": min(1024, max(8, pool * 2 ** min(len(layers), 9))),
+    }
+
+
 def depth(cfg: VGGConfig) -> int:
     """Weighted layers, as the paper counts: the convolutions and the linear layers."""
     return sum(cfg.layers) + (3 if cfg.hidden else 1)
@@ -141,6 +172,7 @@ FAMILY = Family(
     write=write,
     depth=depth,
     depths=depths,
+    recognise=recognise,
     presets={
         **{f"vgg{d}": Preset(f"VGG-{d}", VGGConfig(layers=layers), f"vgg{d}") for d, layers in DEPTHS.items()},
         **{

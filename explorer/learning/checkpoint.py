@@ -1,6 +1,5 @@
 """The weights of a run and the optimizer's state beside them: written so that one belongs to the other, and read."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,7 +22,7 @@ from explorer.wording import clean
 
 MOST_TENSORS = 20_000  # bounds what a table of contents may weigh
 NUMBER = re.compile("[0-9]{1,12}")  # of a step
-STEP, NETWORK = "explorer.step", "explorer.network"  # in the metadata of the weights' file
+STEP = "explorer.step"  # in the metadata of the weights' file
 
 
 class Written(NamedTuple):
@@ -49,8 +48,7 @@ def write(run: Run, training: Training, card: Card) -> None:
     metadata = {
         "format": "pt",
         STEP: str(training.done),
-        NETWORK: json.dumps(run.job.config.model_dump()),
-        **to_metadata(card),
+        **to_metadata(card, run.job.config),
     }
     state = safetensors.torch.save(_copied(training.state()), {"format": "pt", STEP: str(training.done)})
     runs.write_whole(run.path / f"optimizer-{training.done}.safetensors", state)

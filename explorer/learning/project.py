@@ -65,9 +65,8 @@ def publish(run: Run, network: str, folder: Path) -> Path:
         state = weights.read_checkpoint(data, runs.CHECKPOINT, blank(plan(run.job.config)).state_dict())
     metadata = {
         "format": "pt",
-        project_weights.NETWORK: json.dumps(run.job.config.model_dump()),
         project_weights.ABOUT: json.dumps(about._asdict()),
-        **to_metadata(checkpoint.read(run).card),
+        **to_metadata(checkpoint.read(run).card, run.job.config),
     }
     path = folder / f"{network}-{source.name}.safetensors"
     runs.write_whole(path, safetensors.torch.save(state, metadata))

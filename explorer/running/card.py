@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from explorer.errors import ExplorerError
+from explorer.families import Config
 from explorer.pictures.preparation import Preparation
 from explorer.wording import clean
 
-KEY = "explorer.card"  # in the metadata of a safetensors file
+KEY, NETWORK = "explorer.card", "explorer.network"  # in the metadata of a safetensors file: a card, a configuration
 MOST_BYTES = 2**20  # of a file
 MOST_NAMES = 40_000  # characters of all class names together, so that a table of contents can hold them
 MOST_RESIZE = 8192  # pixels
@@ -65,9 +66,10 @@ def of_metadata(found: Mapping[str, object], size: int) -> Card:
     return of_json(text, size) if isinstance(text, str) else UNKNOWN
 
 
-def to_metadata(card: Card) -> dict[str, str]:
-    """What a safetensors file carries of it."""
-    return {KEY: to_json(card)} if card != UNKNOWN else {}
+def to_metadata(card: Card, config: Config | None = None) -> dict[str, str]:
+    """What a safetensors file carries of weights, and of the network that they are for."""
+    network = {NETWORK: json.dumps(config.model_dump())} if config is not None else {}
+    return network | ({KEY: to_json(card)} if card != UNKNOWN else {})
 
 
 def to_json(card: Card) -> str:

@@ -36,6 +36,7 @@ _MOST_DIMENSIONS = 8
 # What a table of contents may weigh: torch and safetensors write about 130 bytes a tensor, and an optimizer's
 # state beside the weights makes it up to four times as long. The constants leave room for notes.
 _TABLE_BYTES, _TABLE_BYTES_PER_TENSOR = 65_536, 2_048
+_FEW_STEPS = 100_000  # of a pickle, which take a tenth of a second
 _ZIP_COMMENT = 65_536  # bytes after the directory of a zip file, at most
 _CHUNK = 1 << 20  # bytes read from disk at a time where they are only looked through
 
@@ -350,7 +351,9 @@ def _interpret(table: bytes, record: Callable[[str], Raw]) -> object:
     """
     stack: list[Any] = []
     memo: dict[Any, Any] = {}
-    for operation, argument, _ in pickletools.genops(table):
+    for steps, (operation, argument, _) in enumerate(pickletools.genops(table)):
+        if steps > max(_FEW_STEPS, len(table) // 2):  # torch writes 3.6 bytes a step
+            raise Refused("has a pickle of far more steps than weights need")
         match operation.name:
             case "BINUNICODE" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
                 stack.append(argument)

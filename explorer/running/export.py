@@ -19,6 +19,7 @@ import torch
 from torch.fx import GraphModule
 
 from explorer.errors import ExplorerError
+from explorer.families import Config
 from explorer.running.card import UNKNOWN, Card, to_metadata
 from explorer.running.network import blank, plan_of
 from explorer.running.weights import save_safetensors
@@ -32,19 +33,20 @@ class ExportError(ExplorerError):
 
 
 class Export(Protocol):
-    def __call__(self, network: GraphModule, card: Card = UNKNOWN) -> bytes: ...
+    def __call__(self, network: GraphModule, card: Card = UNKNOWN, config: Config | None = None) -> bytes: ...
 
 
-def to_pt2(network: GraphModule, card: Card = UNKNOWN) -> bytes:
-    """A program for `torch.export.load`, for any number of images, with the card as an extra file, `card.KEY`.
+def to_pt2(network: GraphModule, card: Card = UNKNOWN, config: Config | None = None) -> bytes:
+    """A program for `torch.export.load`, for any number of images, with card and configuration as extra files.
 
     `network` is only read, and may be on any device; the program's is the CPU. Raises ExportError.
     """
-    return _elsewhere("pt2", network, card)
+    return _elsewhere("pt2", network, to_metadata(card, config))
 
 
-def to_onnx(network: GraphModule, card: Card = UNKNOWN) -> bytes:
-    """An ONNX model with input "images" (N, C, H, W) and output "logits" (N, classes), the card in its metadata.
+def to_onnx(network: GraphModule, card: Card = UNKNOWN, config: Config | None = None) -> bytes:
+    """An ONNX model with input "images" (N, C, H, W) and output "logits" (N, classes), with card and configuration in
+    its metadata.
 
     `network` is only read. Raises ExportError, also where onnx and onnxscript are not installed.
     """
@@ -53,7 +55,7 @@ def to_onnx(network: GraphModule, card: Card = UNKNOWN) -> bytes:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ExportError(f"ONNX needs {error.name}, which is not installed: pip install onnx onnxscript.") from None
-    return _elsewhere("onnx", network, card)
+    return _elsewhere("onnx", network, to_metadata(card, config))
 
 
 EXPORTS: Mapping[str, Export] = {
@@ -63,12 +65,12 @@ EXPORTS: Mapping[str, Export] = {
 }
 
 
-def _elsewhere(form: str, network: GraphModule, card: Card) -> bytes:
+def _elsewhere(form: str, network: GraphModule, said: dict[str, str]) -> bytes:
     """What `_write` makes of the network, in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="explorer-export-") as folder:
         Path(folder, "plan").write_bytes(pickle.dumps(plan_of(network)))
         Path(folder, "weights").write_bytes(save_safetensors(network))
-        Path(folder, "card").write_text(json.dumps(to_metadata(card)), encoding="utf-8")
+        Path(folder, "said").write_text(json.dumps(said), encoding="utf-8")
         command = [sys.executable, "-m", "explorer.running.export", form, folder]
         try:
             environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
@@ -90,9 +92,9 @@ def _write(form: str, folder: Path) -> None:
     images = (torch.zeros(2, *plan.ops[0].shape),)  # a single one would be taken for a fixed number
     any_number = ({0: torch.export.Dim("batch", min=1)},)
     path = folder / f"network.{form}"
-    card: dict[str, str] = json.loads((folder / "card").read_text(encoding="utf-8"))
+    said: dict[str, str] = json.loads((folder / "said").read_text(encoding="utf-8"))
     if form == "pt2":
-        torch.export.save(torch.export.export(network, images, dynamic_shapes=any_number), path, extra_files=card)
+        torch.export.save(torch.export.export(network, images, dynamic_shapes=any_number), path, extra_files=said)
     else:
         program = torch.onnx.export(
             network,
@@ -104,7 +106,7 @@ def _write(form: str, folder: Path) -> None:
             verbose=False,
         )
         assert program is not None
-        program.model.metadata_props.update(card)
+        program.model.metadata_props.update(said)
         program.save(path, external_data=False)
 
 

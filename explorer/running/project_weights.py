@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from explorer.families import Config, parse, same_network
-from explorer.running.card import Card, of_metadata
+from explorer.running.card import NETWORK, Card, of_metadata
 from explorer.running.checkpoints import OnDisk, metadata, on_disk
 from explorer.running.weights import Weights, WeightsError
 
 FOLDER = Path(__file__).with_name("trained")
-NETWORK, ABOUT = "explorer.network", "explorer.about"  # in the metadata
+ABOUT = "explorer.about"  # in the metadata
 MOST_TENSORS = 2000  # bounds what a table of contents may weigh
 
 

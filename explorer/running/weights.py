@@ -22,6 +22,7 @@ import torch
 from explorer.errors import ExplorerError
 from explorer.families import FAMILIES, Config, torchvision_model
 from explorer.pictures.preparation import Preparation
+from explorer.plan.tensors import Shapes
 from explorer.running.card import UNKNOWN, Card, of_metadata, to_metadata
 from explorer.running.checkpoints import OnDisk, Refused, Stored, contents, metadata
 from explorer.running.downloading import DownloadError, Progress
@@ -245,6 +246,20 @@ def check_checkpoint(data: bytes | OnDisk, name: str, expected: StateDict) -> No
     _guarded(shown, check)
 
 
+def read_shapes(data: bytes | OnDisk, name: str, most: int) -> Shapes:
+    """The names that the families' networks give to a stranger's tensors, and their shapes; no tensor is made.
+
+    `most` tensors bound how long the table of contents may be. Raises WeightsError, and nothing else.
+    """
+    shown = _shown(name)
+
+    def read() -> Shapes:
+        named = _renamed(contents(data, most), {}, shown)
+        return {key: value.shape for key, value in named.items() if isinstance(value, Stored)}
+
+    return _guarded(shown, read)
+
+
 def read_card(data: bytes | OnDisk, size: int, tensors: int) -> Card:
     """What a sound file says of its weights' pictures and classes; `size` is the network's. Raises CardError."""
     return of_metadata(metadata(data, tensors), size)
@@ -272,14 +287,14 @@ def load(network: torch.nn.Module, state: StateDict, take: bool = False) -> None
     network.load_state_dict(state, strict=True, assign=take)
 
 
-def save_safetensors(network: torch.nn.Module, card: Card = UNKNOWN) -> bytes:
+def save_safetensors(network: torch.nn.Module, card: Card = UNKNOWN, config: Config | None = None) -> bytes:
     """The network's state dict as a safetensors file, which `read_checkpoint` and other programs read.
 
-    With the card in its metadata.
+    With card and configuration in its metadata.
     """
     # copies: the format refuses tensors that share memory
     copies = {key: value.to("cpu", copy=True).contiguous() for key, value in network.state_dict().items()}
-    return safetensors.torch.save(copies, metadata={"format": "pt", **to_metadata(card)})
+    return safetensors.torch.save(copies, metadata={"format": "pt", **to_metadata(card, config)})
 
 
 def _shown(name: str) -> str:
@@ -361,6 +376,7 @@ def _tensor(key: str, value: object, dtype: torch.dtype, name: str) -> torch.Ten
     assert isinstance(value, Stored | torch.Tensor)  # as `_mismatches` has found
     tensor = value.tensor() if isinstance(value, Stored) else value.detach()
     tensor = tensor.to("cpu", dtype).contiguous()
-    if dtype.is_floating_point and not bool(tensor.isfinite().all()):
+    # NaN and infinity stay in a sum, which is far sooner found than looked for in each; finite ones may overflow
+    if dtype.is_floating_point and not bool(tensor.sum().isfinite()) and not bool(tensor.isfinite().all()):
         raise WeightsError(f"{name} has NaN or infinity in {key}; use weights that have not diverged.")
     return tensor

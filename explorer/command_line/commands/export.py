@@ -67,4 +67,4 @@ def with_weights(config: Config, form: str, seed: int) -> bytes:
     from explorer.running.export import EXPORTS
     from explorer.running.network import build
 
-    return EXPORTS[form](build(plan(config), seed))
+    return EXPORTS[form](build(plan(config), seed), config=config)

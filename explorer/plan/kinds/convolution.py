@@ -114,6 +114,13 @@ def reads(op: Op, channels: slice) -> slice | None:
     return None if a.groups > 1 else slice(a.start + channels.start, a.start + channels.stop)
 
 
+def tensors(op: Op, x: Op) -> dict[str, tuple[int, ...]]:
+    """A shared kernel's are whole, whatever slice of it the operation reads."""
+    a: Conv = op.attributes
+    out, read = op.shape[0], a.shared_channels or x.shape[0] // a.groups
+    return {"weight": (out, read, a.kernel, a.kernel)} | ({"bias": (out,)} if a.bias else {})
+
+
 def biases(op: Op, x: Op) -> int:
     return op.size if op.attributes.bias else 0
 
@@ -145,6 +152,7 @@ KINDS = (
         counted=Counted(biases, by_positions, fvcore=macs, thop=macs, ptflops=macs),
         keeps=keeps_inputs,
         window=window,
+        tensors=tensors,
         example=example,
         mentioned=1,
         detour="projection",

@@ -1,6 +1,6 @@
 """What is known of a kind of operation without running it, as one value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -65,6 +65,10 @@ def nothing_set(op: Op) -> str:
     return ""
 
 
+def no_tensors(op: Op, x: Op) -> Mapping[str, tuple[int, ...]]:
+    return {}
+
+
 def never(op: Op) -> bool:
     return False
 
@@ -92,6 +96,8 @@ class Kind:
     # the first and the last position of an input, along a side, that a position of its output reads; where there are
     # zeros beyond the border, and where it is asked of a position beyond, as if the maps went on
     window: Window
+    # parameters and buffers of an operation on its first input: what follows its name in a state dict -> shape
+    tensors: Callable[[Op, Op], Mapping[str, tuple[int, ...]]] = no_tensors
     # for tests: writes it in all its forms on a small image, the last reading the others
     example: Callable[[Writer], Op]
     mentioned: int = 0  # its place in the one line that says what a block holds; 0: left out

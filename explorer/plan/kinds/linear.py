@@ -24,6 +24,11 @@ def settings(op: Op) -> str:
     return "bias" if op.attributes.bias else ""
 
 
+def tensors(op: Op, x: Op) -> dict[str, tuple[int, ...]]:
+    out = op.shape[0]
+    return {"weight": (out, x.size)} | ({"bias": (out,)} if op.attributes.bias else {})
+
+
 def biases(op: Op, x: Op) -> int:
     return op.size if op.attributes.bias else 0
 
@@ -42,6 +47,7 @@ KINDS = (
         counted=Counted(biases, params, fvcore=macs, thop=macs, ptflops=macs),
         keeps=keeps_inputs,
         window=all_positions,
+        tensors=tensors,
         example=example,
         mentioned=2,
         whole=True,

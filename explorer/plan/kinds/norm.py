@@ -42,6 +42,13 @@ def of_single_values(plan: Plan) -> Op | None:
     return next((op for op in norms if op.size == op.attributes.groups), None)
 
 
+def tensors(op: Op, x: Op) -> dict[str, tuple[int, ...]]:
+    """Scale and offset; of a batch norm also its statistics, and of how many batches they are."""
+    each = (op.shape[0],)
+    statistics = {"running_mean": each, "running_var": each, "num_batches_tracked": ()} if of_the_batch(op) else {}
+    return {"weight": each, "bias": each} | statistics
+
+
 def of_the_batch(op: Op) -> bool:
     return bool(op.attributes.function == "batch")
 
@@ -84,6 +91,7 @@ KINDS = (
         counted=Counted(nothing, params, by_fvcore, by_thop, by_ptflops),
         keeps=keeps_inputs,
         window=same_position,
+        tensors=tensors,
         example=example,
         mentioned=3,
         rescales=True,

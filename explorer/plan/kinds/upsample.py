@@ -99,6 +99,12 @@ def kernels_over(op: Op, x: Op, i: int) -> tuple[int, int]:
     return -(-(last - a.kernel + 1) // a.stride), last // a.stride
 
 
+def tensors(op: Op, x: Op) -> dict[str, tuple[int, ...]]:
+    a: TransposedConv = op.attributes
+    out = op.shape[0]
+    return {"weight": (x.shape[0], out, a.kernel, a.kernel)} | ({"bias": (out,)} if a.bias else {})
+
+
 def times(factor: int) -> Count:
     """For each number of the output."""
     return lambda op, x: factor * op.size
@@ -150,6 +156,7 @@ KINDS = (
         counted=Counted(biases, by_positions, fvcore=macs, thop=by_thop, ptflops=macs),
         keeps=keeps_inputs,
         window=kernels_over,
+        tensors=tensors,
         example=transposed_conv_example,
         detour="projection",
     ),
