@@ -8,6 +8,7 @@ import pytest
 from explorer.analyses.flow_reading import Line
 from explorer.analyses.gradients import Matrix, Split
 from explorer.analyses.paths import Paths
+from explorer.plots import axes
 from explorer.plots import gradients as plots
 from explorer.plots.gradients import COLOURS, along_the_network
 
@@ -106,10 +107,55 @@ def test_a_matrix_is_about_zero_where_it_has_a_sign(values, signed, ends):
     assert (list(heat.x), list(heat.y)) == (["a", "b"], ["c", "d"])
 
 
+def test_shares_of_a_matrix_are_on_0_to_1():
+    one = Matrix("stage", ("a",), ("c", "d"), np.array([[0.2], [0.1]]))
+    (heat,) = plots.matrix(one, "share", signed=True, share=True).data
+    assert (heat.zmin, heat.zmax) == (0, 1)
+
+
 def test_paths_by_length():
     found = Paths(2, (0, 1, 2), np.array([[4.0, 4.0], [1.0, 3.0], [0.0, 0.0]]))
-    frequency, single, mean, carried = plots.path_lengths(found).data
+    frequency, carried, single, mean = plots.path_lengths(found).data
     assert list(frequency.y) == [0.25, 0.5, 0.25]  # one path, two paths, one path of four
     assert list(carried.y) == pytest.approx([0.5, 0.5, 0])  # 1·4 and 2·2
     np.testing.assert_array_equal(single.y, [4, 4, 1, 3, NAN, NAN])
     np.testing.assert_array_equal(mean.y, [4, 2, NAN])
+
+
+@pytest.mark.parametrize(("blocks", "sampled"), [(2, (0, 1, 2)), (27, (0, 13, 27)), (600, (0, 300, 600))])
+def test_bars_of_paths_are_at_whole_lengths_without_gaps(blocks, sampled):
+    figure = plots.path_lengths(Paths(blocks, sampled, np.ones((3, 1))))
+    for bars in (figure.data[0], figure.data[1]):
+        assert list(bars.x) == list(range(blocks + 1))
+        assert sum(bars.y) == pytest.approx(1)
+    for axis in (figure.layout.xaxis, figure.layout.xaxis2, figure.layout.xaxis3):
+        assert axis.dtick == int(axis.dtick)
+        assert 2 <= blocks / axis.dtick <= 10
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(3.0, 3.0), (2.9, 3.5), (9.5, 10.5), (1.0, 2.0), (0.5, 40.0), (3e-7, 4e-7), (1e-300, 1e300), (1e-5, 1e4)],
+)
+def test_a_logarithmic_axis_has_numbers_whatever_its_range(low, high):
+    axis = axes.logarithmic(low, high)
+    bottom, top = axis["range"]
+    assert bottom < math.log10(low) <= math.log10(high) < top
+    assert 2 <= len(axis["tickvals"]) <= 13
+    for value, text in zip(axis["tickvals"], axis["ticktext"], strict=True):
+        assert bottom <= math.log10(value) <= top
+        mantissa, _, power = text.replace("</sup>", "").rpartition("10<sup>")
+        said = float(mantissa.rstrip("·") or 1) * 10.0 ** int(power) if "sup" in text else float(text)
+        assert said == pytest.approx(value)
+
+
+def test_shares_are_on_0_to_1_and_further_where_they_work_against_each_other():
+    splits = [Split("a.add", "x", "identity", 4.0, 3.0, 1.0, 3.0, 1.0)]
+    low, high = plots.shortcut_shares(splits).layout.yaxis.range
+    assert (low, high) == pytest.approx((0, 1), abs=0.05)
+    splits.append(Split("b.add", "x", "identity", 2.0, 3.0, -1.0, 3.0, 1.0))
+    low, high = plots.shortcut_shares(splits).layout.yaxis.range
+    assert low < -0.5
+    assert high > 1.5
+    dead = along_the_network([line([0, 0, 0])], "x", "y", log=False, share=True)
+    assert list(dead.layout.yaxis.range) == pytest.approx([0, 1], abs=0.05)

@@ -53,7 +53,7 @@ def who_feeds_whom(routes: Routes, reuse: tuple[Matrix, ...], trained: bool) -> 
         st.markdown("**Gradient**")
         st.caption("What each source receives through each reader, along its whole gradient. Columns add up.")
         one = fed[stage].shares if scale == "share" else fed[stage]
-        st.plotly_chart(plots.matrix(one, scale, signed=True), key="flow.feeds", config=SAVED)
+        st.plotly_chart(plots.matrix(one, scale, signed=True, share=scale == "share"), key="flow.feeds", config=SAVED)
     with right:
         st.markdown("**Weights**")
         st.caption(
@@ -73,7 +73,12 @@ def path_lengths(found: Paths) -> None:
         "the branch alone, in all others the shortcut alone."
     )
     st.plotly_chart(plots.path_lengths(found), key="flow.paths", config=SAVED)
+    if len(found.lengths) <= found.blocks:
+        st.caption(
+            f"{len(found.lengths)} lengths were sampled, by {found.gradient.shape[1]} paths (dots) each. What lengths "
+            "between them carry is read off a straight line between their neighbours, on the logarithmic scale."
+        )
     st.markdown(
-        f"{found.blocks} blocks make 2^{found.blocks} paths, most of them about {found.usual_length:.0f} branches "
+        f"{found.blocks} blocks make 2^{found.blocks} paths, most of them about {found.usual_length:g} branches "
         f"long; the gradient comes through paths of **{found.mean_length:.1f}** branches on average."
     )

@@ -19,25 +19,33 @@ from explorer.plan.wiring import Edge, Residual, residual_blocks
 from explorer.running.network import plan_of, run
 
 MOST_LENGTHS, SAMPLES = 19, 5  # of each length, as in the paper
+SMALLEST = 1e-300  # of a norm that is not zero
 
 
 class Paths(NamedTuple):
     """Through `blocks` residual blocks lead 2^blocks paths; one of length k goes through k of their branches."""
 
     blocks: int
-    lengths: tuple[int, ...]  # those that were sampled
+    lengths: tuple[int, ...]  # those that were sampled, 0 and `blocks` among them
     gradient: Table  # (lengths, samples): norm of the gradient at the first block's input, along one path
 
     @property
+    def every(self) -> Table:
+        """All lengths that there are, from 0 to `blocks`."""
+        return np.arange(self.blocks + 1.0)
+
+    @property
     def frequency(self) -> Table:
-        """Share of all paths that have each length: binomial."""
-        return np.array([math.comb(self.blocks, k) / 2**self.blocks for k in self.lengths])
+        """Share of all paths that have each length, from 0 on: binomial."""
+        return np.array([math.comb(self.blocks, k) / 2**self.blocks for k in range(self.blocks + 1)])
 
     @property
     def carried(self) -> Table:
-        """Share of the gradient that paths of each length carry together: their number times the mean norm of one
-        (section 4.3 there), scaled so that the sampled lengths add up to 1."""
-        together: Table = self.frequency * self.gradient.mean(1)
+        """Share of the gradient that paths of each length, from 0 on, carry together: their number times the mean norm
+        of one (section 4.3 there). Between lengths that were sampled the norm's logarithm is on a straight line."""
+        logarithm = np.log(np.maximum(self.gradient.mean(1), SMALLEST))
+        one = np.exp(np.interp(self.every, self.lengths, logarithm))
+        together: Table = self.frequency * np.where(one > 2 * SMALLEST, one, 0)
         together /= together.sum() or 1
         return together
 
@@ -49,7 +57,7 @@ class Paths(NamedTuple):
     @property
     def mean_length(self) -> float:
         """In branches, of the paths that the gradient comes through: each length weighted by what it carries."""
-        return float(self.carried @ np.array(self.lengths))
+        return float(self.carried @ self.every)
 
 
 def paths(

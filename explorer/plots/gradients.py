@@ -14,6 +14,7 @@ from plotly.subplots import make_subplots
 from explorer.analyses.flow_reading import Line
 from explorer.analyses.gradients import Matrix, Split
 from explorer.analyses.paths import Paths
+from explorer.plots import axes
 from explorer.plots.colours import colorscale, faint
 
 Table = NDArray[np.float64]
@@ -26,9 +27,15 @@ NO_MARGIN = {"l": 0, "r": 0, "t": 10, "b": 0}
 
 
 def along_the_network(
-    lines: Sequence[Line], x_title: str, y_title: str, log: bool = True, selected: str | None = None
+    lines: Sequence[Line],
+    x_title: str,
+    y_title: str,
+    log: bool = True,
+    selected: str | None = None,
+    share: bool = False,
 ) -> go.Figure:
     """Each network as a line through the runs' (on a logarithmic scale geometric) means, in a band from least to most.
+    Values that are a `share` of a whole stand on an axis from 0 to 100 %.
 
     `selected` is an operation of the first network. A click's `customdata` is the operation's name and the number of
     its line.
@@ -42,13 +49,15 @@ def along_the_network(
         if log:
             _mark(figure, line, i, line.values == 0, low, "triangle-down", "exactly zero")
     if log:
-        _use_log_axis(figure, low, high)
+        figure.update_yaxes(axes.logarithmic(low, high))
     else:
-        figure.update_yaxes(rangemode="tozero")  # a share of nothing is drawn at the bottom
+        figure.update_yaxes(axes.share() if share else {"rangemode": "tozero"})
     if lines and selected in lines[0].names:
         x = lines[0].x[lines[0].names.index(selected)]
         figure.add_vline(x, line=GUIDE, annotation_text=selected, annotation_opacity=0.8)
-    figure.update_xaxes(title=x_title, zeroline=False)
+    last = max((line.x[-1] for line in lines if len(line.x)), default=1)
+    counted = axes.whole(int(last)) | {"range": [0.5, last + 0.5]} if last > 1 else {}
+    figure.update_xaxes(title=x_title, zeroline=False, **counted)
     figure.update_yaxes(title=y_title)
     figure.update_layout(
         height=440, margin=NO_MARGIN, hovermode="closest", dragmode=False, legend={"orientation": "h", "y": -0.2}
@@ -110,16 +119,6 @@ def _mark(
         )
 
 
-def _use_log_axis(figure: go.Figure, low: float, high: float) -> None:
-    decades = np.log10(high / low)
-    figure.update_yaxes(
-        type="log",
-        range=[np.log10(low) - 0.15, np.log10(high) + 0.15],
-        exponentformat="power",
-        dtick="D2" if decades < 1.5 else max(1, round(decades / 8)),
-    )
-
-
 def _colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
@@ -137,20 +136,21 @@ def _reach(tables: Sequence[Table], log: bool) -> tuple[float, float]:
 def shortcut_shares(splits: Sequence[Split]) -> go.Figure:
     """One bar a block, input at the left: shortcut below, branch above, together 1; below zero what works against."""
     figure = go.Figure()
-    for name, colour, parts in (
-        ("through the shortcut", SHORTCUT, [split.shortcut for split in splits]),
-        ("through the branch", BRANCH, [split.branch for split in splits]),
-    ):
+    whole = np.array([split.whole or np.nan for split in splits])
+    shares = np.array([[split.shortcut for split in splits], [split.branch for split in splits]]) / whole
+    names = "through the shortcut", "through the branch"
+    for name, colour, parts in zip(names, (SHORTCUT, BRANCH), shares, strict=True):
         figure.add_bar(
             x=[split.block for split in splits],
-            y=[part / (split.whole or np.nan) for split, part in zip(splits, parts, strict=True)],
+            y=parts,
             name=name,
             marker_color=colour,
             customdata=[[split.source, split.role] for split in splits],
             hovertemplate="%{x}, %{customdata[1]}<br>%{y:.1%} of the gradient at %{customdata[0]}<extra></extra>",
         )
     figure.add_hline(0.5, line=GUIDE)
-    figure.update_yaxes(title="share of the gradient", tickformat=".0%")
+    below, above = np.nansum(np.minimum(shares, 0), 0), np.nansum(np.maximum(shares, 0), 0)
+    figure.update_yaxes(title="share of the gradient", **axes.share(float(below.min()), float(above.max())))
     figure.update_xaxes(title="residual block, from the input", tickangle=-60 if len(splits) > 9 else 0)
     figure.update_layout(
         barmode="relative", height=380, margin=NO_MARGIN, bargap=0.15, legend={"orientation": "h", "y": 1.12}
@@ -158,10 +158,10 @@ def shortcut_shares(splits: Sequence[Split]) -> go.Figure:
     return figure
 
 
-def matrix(one: Matrix, title: str, signed: bool) -> go.Figure:
-    """Sources across, consumers down; empty where there is no edge."""
+def matrix(one: Matrix, title: str, signed: bool, share: bool = False) -> go.Figure:
+    """Sources across, consumers down; empty where there is no edge. Shares of a whole are on a scale to 100 %."""
     finite = np.abs(one.values[np.isfinite(one.values)])
-    reach = float(finite.max(initial=0)) or 1.0
+    reach = float(finite.max(initial=float(share))) or 1.0
     negative = signed and bool((one.values < 0).any())
     figure = go.Figure()
     figure.add_heatmap(
@@ -171,8 +171,14 @@ def matrix(one: Matrix, title: str, signed: bool) -> go.Figure:
         zmin=-reach if negative else 0,
         zmax=reach,
         colorscale=colorscale(negative),
-        colorbar={"title": {"text": title, "side": "right"}, "thickness": 12, "exponentformat": "power"},
-        hovertemplate="from %{x} through %{y}<br>%{z:.3g}<extra></extra>",
+        colorbar={
+            "title": {"text": title, "side": "right"},
+            "thickness": 12,
+            "exponentformat": "power",
+            "nticks": 7,
+            "tickformat": ".0%" if share else "",
+        },
+        hovertemplate=f"from %{{x}} through %{{y}}<br>%{{z:{'.1%' if share else '.3g'}}}<extra></extra>",
         hoverongaps=False,
         xgap=1,
         ygap=1,
@@ -187,16 +193,16 @@ def path_lengths(found: Paths) -> go.Figure:
     """How many paths have each length, what one of them carries, and what they carry together."""
     titles = ("How many paths", "Gradient along one path", "Gradient of all of them together")
     figure = make_subplots(rows=1, cols=3, horizontal_spacing=0.08, subplot_titles=titles)
-    hover = "length %{x}: %{y:.2%}<extra></extra>"
-    lengths = list(found.lengths)
-    figure.add_bar(x=lengths, y=found.frequency, marker_color=OF_ALL, hovertemplate=hover, row=1, col=1)
+    hover = "length %{x}: %{y:.2~%}<extra></extra>"
+    for column, shares, colour in ((1, found.frequency, OF_ALL), (3, found.carried, BRANCH)):
+        figure.add_bar(x=found.every, y=shares, marker_color=colour, hovertemplate=hover, row=1, col=column)
+        figure.update_yaxes(tickformat=".2~%", rangemode="tozero", nticks=6, col=column)
     _draw_single_paths(figure, found)
-    figure.add_bar(x=lengths, y=found.carried, marker_color=BRANCH, hovertemplate=hover, row=1, col=3)
-    figure.update_xaxes(title="branches on the way", range=[-0.7, found.blocks + 0.7])
-    figure.update_yaxes(tickformat=".0%", col=1)
-    figure.update_yaxes(type="log", exponentformat="power", col=2)
-    figure.update_yaxes(tickformat=".0%", col=3)
-    figure.update_layout(height=320, margin={"l": 0, "r": 0, "t": 40, "b": 0}, showlegend=False)
+    figure.update_xaxes(title="branches on the way", range=[-0.7, found.blocks + 0.7], **axes.whole(found.blocks))
+    figure.update_yaxes(axes.logarithmic(*_reach([found.gradient], log=True)), col=2)
+    figure.update_layout(
+        height=320, margin={"l": 0, "r": 0, "t": 40, "b": 0}, showlegend=False, bargap=0.1 if found.blocks < 30 else 0
+    )
     return figure
 
 
