@@ -14,14 +14,16 @@ values, which with its name are the key, and at last `progress(done, total)`, wh
 end it by raising. It calls nothing of Streamlit and draws nothing. So where it runs is this module's matter alone:
 today in the visitor's own thread of the server.
 
-What takes longer than `MOST_UNASKED` seconds waits for a click on a button that says how long it may take, and so
-does what was stopped: a link alone never keeps the server busy.
+Of several tasks as many start by themselves, in the order given, as take at most `MOST_UNASKED` seconds. The others
+wait for a click on a button that says how long they may take, and so does what was stopped: a link alone never keeps
+the server busy.
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any, Generic, TypeVar, cast
 
 import streamlit as st
@@ -35,15 +37,17 @@ from explorer.errors import ExplorerError
 from explorer.running import devices
 from explorer.wording import duration
 
-MOST_UNASKED = 4.0  # seconds that are spent without a click
+MOST_UNASKED = 5.0  # seconds that are spent without a click
 MOST_REMEMBERED = 96  # results of one visitor; a map of 224x224 pixels is 0.6 MB
 CALL = 7e-5  # seconds to start an operation
 TELLING = 1.0  # seconds of work that say something about the machine's speed
+WORTH = 60.0  # seconds for which what a busy machine told is kept
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
-_speeds: dict[str, float] = {}  # device -> multiply-accumulates a second, of the work that was last done there
+# device and work -> by how much longer than computed it took there, and until when that is worth something
+_delays: dict[tuple[str, str], tuple[float, float]] = {}
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,20 @@ class Task(Generic[T]):
     @property
     def key(self) -> Hashable:
         """All that the work reads. Raises TypeError for a function that could read more than its arguments."""
-        name = self.run.func.__qualname__
-        if "<" in name:
+        if "<" in (name := self.run.func.__qualname__):
             raise TypeError(f"{name} reads what is around it, which would not be in its key: use a module's function")
         return self.run.func.__module__, name, self.run.args, tuple(sorted(self.run.keywords.items()))
+
+    @property
+    def work(self) -> str:
+        """What is done, whatever it is done on."""
+        return f"{self.run.func.__module__}.{self.run.func.__qualname__}"
+
+    @property
+    def seconds(self) -> float:
+        """On the visitor's device: computed from the speed that was measured there, and by what such work took."""
+        delay, until = _delays.get((session.device(), self.work), (1.0, inf))
+        return estimate(self.macs, self.calls) * (delay if time.monotonic() < until else 1.0)
 
 
 @dataclass(frozen=True)
@@ -109,10 +123,13 @@ def results(label: str, tasks: Sequence[Task[T]], asks: bool = False) -> list[Ou
     place = st.empty()  # also where nothing is missing: what is below keeps its place on the page
     if missing:
         with place.container(horizontal=True, vertical_alignment="center"):
-            start = _may_start(label, missing, asks)
+            start = _start(label, tasks, missing, -1 if asks else MOST_UNASKED)
             if start:
-                found |= _carry_out(label, missing)
-        if start:
+                running = st.empty()
+                with running.container(horizontal=True, vertical_alignment="center"):
+                    found |= _carry_out(label, start)
+                running.empty()
+        if len(start) == len(missing):
             place.empty()
     return [cast(Outcome[T], found.get(task.key, Outcome())) for task in tasks]
 
@@ -122,38 +139,59 @@ def agreed(label: str, task: Task[Any], most: float = MOST_UNASKED) -> bool:
     which is drawn here, has agreed to it.
     """
     agreed_to = session.visitor().agreed.get(label, frozenset())
-    return task.key in agreed_to or _may_start(label, {task.key: task}, asks=False, most=most)
+    return task.key in agreed_to or bool(_start(label, [task], {task.key: task}, most))
+
+
+def affordable(ways: Sequence[Sequence[Task[Any]]]) -> int:
+    """Which of several ways to do the same, the best first, is the first that needs no click; if none, the last.
+
+    Settled once for so much work: estimates learn, and what a visitor sees shall not change by itself.
+    """
+    settled = session.visitor().settled
+    key = session.device(), *((task.work, task.macs, task.calls) for way in ways for task in way)
+    if key not in settled:
+        seconds = [sum(task.seconds for task in way) for way in ways]
+        settled[key] = next((i for i, found in enumerate(seconds) if found <= MOST_UNASKED), len(ways) - 1)
+        while len(settled) > MOST_REMEMBERED:
+            settled.popitem(last=False)
+    return settled[key]
 
 
 def estimate(macs: float, calls: float = 0) -> float:
-    """Seconds on the visitor's device, by the work done there before; at first by a convolution."""
-    return macs / _speed(session.device()) + CALL * calls
+    """Seconds on the visitor's device, by a convolution's speed there."""
+    return macs / devices.macs_per_second(session.device()) + CALL * calls
 
 
-def _estimate(tasks: Iterable[Task[Any]]) -> float:
-    tasks = list(tasks)
-    return estimate(sum(task.macs for task in tasks), sum(task.calls for task in tasks))
-
-
-def _speed(device: str) -> float:
-    return _speeds.get(device) or devices.macs_per_second(device)
-
-
-def _may_start(label: str, missing: dict[Hashable, Task[T]], asks: bool, most: float = MOST_UNASKED) -> bool:
-    """Whether to start now; a button, where it takes a click."""
+def _start(
+    label: str, tasks: Sequence[Task[T]], missing: dict[Hashable, Task[T]], most: float
+) -> dict[Hashable, Task[T]]:
+    """Those of the missing tasks that start now; a button for the others, which take a click."""
     known, keys = session.visitor(), frozenset(missing)
     agreed, stopped = known.agreed.get(label, frozenset()), known.stopped.get(label, frozenset())
     # what was agreed to goes on where a control interrupted it, and so does what was refused for lack of memory
-    unasked = keys - agreed
-    seconds = _estimate(missing[key] for key in unasked)
-    start = not stopped & keys and not (unasked and (asks or seconds > most))
-    if not start or keys & agreed:
+    may = frozenset() if stopped & keys else agreed | _unasked(tasks, agreed, most)
+    start = {key: task for key, task in missing.items() if key in may}
+    waiting = [task for key, task in missing.items() if key not in start]
+    if waiting or keys & agreed:
         # Disabled, it stays while the work goes on. A browser keeps a button that has the focus until the mouse is
         # pressed elsewhere; Stop would move away under that press, and would not be clicked.
-        seconds = _estimate(missing.values())
+        seconds = sum(task.seconds for task in waiting or missing.values())
         text, icon = f"{label} ({duration(seconds)})", ":material/play_arrow:"
-        st.button(text, key=f"work.{label}", icon=icon, disabled=start, on_click=_agree, args=(label, keys))
+        st.button(text, key=f"work.{label}", icon=icon, disabled=not waiting, on_click=_agree, args=(label, keys))
     return start
+
+
+def _unasked(tasks: Sequence[Task[Any]], agreed: frozenset[Hashable], most: float) -> set[Hashable]:
+    """What starts without a click, `most` seconds of it: the same however much of it is done, so that a page does not
+    go on by itself.
+    """
+    found: set[Hashable] = set()
+    for key, task in {task.key: task for task in tasks if task.key not in agreed}.items():
+        most -= task.seconds
+        if most < 0:
+            break
+        found.add(key)
+    return found
 
 
 def _agree(label: str, keys: frozenset[Hashable]) -> None:
@@ -192,13 +230,13 @@ def _show(bar: DeltaGenerator, task: Task[Any], before: float, share: float, don
 
 
 def _timed(task: Task[T], progress: Progress) -> T:
-    began = time.perf_counter()
+    expected, began = task.seconds, time.perf_counter()
     value = task.run(progress)
     seconds = time.perf_counter() - began
     if seconds > TELLING and task.macs:
-        device = session.device()
         # halfway on a scale of ratios: a moment in which the machine is busy shall not count for all
-        _speeds[device] = (_speed(device) * task.macs / max(seconds - CALL * task.calls, seconds / 2)) ** 0.5
+        delay = (expected * seconds) ** 0.5 / estimate(task.macs, task.calls)
+        _delays[session.device(), task.work] = delay, time.monotonic() + WORTH if devices.busy() else inf
     return value
 
 

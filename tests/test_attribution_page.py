@@ -88,14 +88,14 @@ def test_a_method_named_twice_is_shown_once():
 
 def test_a_link_alone_starts_nothing_long(monkeypatch):
     monkeypatch.setattr(devices, "macs_per_second", lambda device: 1e7)
-    monkeypatch.setattr(work, "_speeds", {})
+    monkeypatch.setattr(work, "_delays", {})
     app = fine(opened(ATTRIBUTION, network="resnet32_cifar", methods="integrated_gradients", steps="8"))
     (button,) = (one for one in app.button if one.label.startswith("Build and run"))
     app = fine(button.click().run())
     assert shown(app) == ([], [])
-    # 10 passes forward and back through 68.86 M multiply-accumulates, 10 M a second; and they are narrow
+    # 10 passes forward and as many back through 68.86 M multiply-accumulates, 10 M a second; and they are narrow
     (button,) = (one for one in app.button if one.label.startswith("Explain"))
-    assert button.label == "Explain (about 5 min)"
+    assert button.label == "Explain (about 4 min)"
     button.click().run()
     assert shown(fine(app)) == (["integrated_gradients"], [])
 

@@ -183,7 +183,7 @@ def test_a_network_whose_values_overflow_has_a_page_all_the_same():
 @pytest.mark.parametrize("page", [FEATURE_MAPS, ATTRIBUTION])
 def test_a_link_alone_starts_no_long_work(page, monkeypatch):
     monkeypatch.setattr(work.devices, "macs_per_second", lambda device: 1e7)  # a machine a thousand times slower
-    monkeypatch.setattr(work, "_speeds", {})
+    monkeypatch.setattr(work, "_delays", {})
     asked = []
     monkeypatch.setattr(built, "_network", lambda *these: asked.append(these))
     app = fine(opened(page, network=SMALL))

@@ -135,7 +135,7 @@ def test_the_picture_is_that_of_the_other_pages():
 
 def test_what_takes_long_waits_for_a_click_once_for_a_network(monkeypatch):
     monkeypatch.setattr(work.devices, "macs_per_second", lambda device: 1e8)
-    monkeypatch.setattr(work, "_speeds", {})
+    monkeypatch.setattr(work, "_delays", {})
     asked = []
     real = built._network
     monkeypatch.setattr(built, "_network", lambda *these: asked.append(these) or real(*these))

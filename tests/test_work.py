@@ -50,7 +50,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of 10 multiply-accumulates a second."""
     RUNS.clear()
     monkeypatch.setattr(work.devices, "macs_per_second", lambda device: 10.0)
-    monkeypatch.setattr(work, "_speeds", {})
+    monkeypatch.setattr(work, "_delays", {})
 
 
 def script(function, numbers, macs, asks):
@@ -100,9 +100,9 @@ def test_the_same_work_twice_is_done_once() -> None:
 
 
 def test_long_work_says_how_long_and_waits_for_a_click() -> None:
-    # 3 times 20 multiply-accumulates, 10 a second
-    app = opened(double, 1, 2, 3, macs=20)
-    assert labels(app) == ["Double (about 6 s)"]
+    # 3 times 60 multiply-accumulates, 10 a second
+    app = opened(double, 1, 2, 3, macs=60)
+    assert labels(app) == ["Double (about 18 s)"]
     assert texts(app) == ["-", "-", "-"]
     assert RUNS == []
     shown(app.button(key="work.Double").click().run())
@@ -110,9 +110,31 @@ def test_long_work_says_how_long_and_waits_for_a_click() -> None:
     assert labels(shown(app.run())) == []
 
 
+def test_what_is_short_enough_starts_and_the_rest_waits() -> None:
+    # 2 seconds each, of which 5 are spent unasked
+    app = opened(double, 1, 2, 3, macs=20)
+    assert labels(app) == ["Double (about 2 s)"]
+    assert texts(app) == ["2", "4", "-"]
+    shown(app.number_input(key="else").set_value(5).run())
+    assert texts(app) == ["2", "4", "-"]  # the page does not go on by itself
+    assert texts(shown(app.button(key="work.Double").click().run())) == ["2", "4", "6"]
+    assert RUNS == [1, 2, 3]
+
+
+def test_a_cheaper_way_is_taken_where_the_best_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor = session.Visitor()
+    monkeypatch.setattr(session, "visitor", lambda: visitor)
+    monkeypatch.setattr(session, "device", lambda: "cpu")
+    ways = [[Task("", macs, partial(double, 1)) for _ in range(3)] for macs in (100, 20, 10, 1)]
+    assert work.affordable(ways) == 2  # 30, 6 and 3 seconds
+    assert work.affordable(ways[:2]) == 1  # none is short enough
+    monkeypatch.setattr(work.devices, "macs_per_second", lambda device: 1e6)
+    assert work.affordable(ways) == 2  # settled
+
+
 def test_just_under_the_limit_nothing_is_asked() -> None:
     assert labels(opened(double, 1, macs=10 * work.MOST_UNASKED)) == []
-    assert labels(opened(double, 1, macs=10 * work.MOST_UNASKED + 1)) == ["Double (about 4 s)"]
+    assert labels(opened(double, 1, macs=10 * work.MOST_UNASKED + 1)) == ["Double (about 5 s)"]
 
 
 def test_some_work_always_waits_for_a_click() -> None:
@@ -160,7 +182,8 @@ def test_work_that_a_control_interrupted_goes_on() -> None:
     # another number was not agreed to
     other = opened(double, 1, 2, macs=100)
     other.session_state.visitor.agreed["Double"] = frozenset({Task("", 0, partial(double, 1)).key})
-    assert labels(shown(other.run())) == ["Double (about 20 s)"]
+    assert labels(shown(other.run())) == ["Double (about 10 s)"]
+    assert texts(other) == ["2", "-"]
 
 
 def test_the_store_is_bounded_and_forgets_what_was_asked_for_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,15 +223,31 @@ def test_a_function_that_may_read_more_than_its_arguments_is_refused() -> None:
         _ = Task("", 1, partial(lambda progress: around)).key
 
 
-def test_finished_work_tells_how_fast_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_work_tells_how_long_such_work_takes_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "device", lambda: "cpu")
-    assert work.estimate(40) == 4
-    clock = iter([0.0, 2.0, 2.0, 10.0, 10.0, 10.1])
-    monkeypatch.setattr(work.time, "perf_counter", lambda: next(clock))
-    tell = lambda *_: None  # noqa: E731
-    work._timed(Task("", 80, partial(double, 1)), tell)  # 40 a second: the geometric mean with 10 is 20
-    assert work.estimate(40) == 2
-    work._timed(Task("", 40, partial(double, 1)), tell)  # 5 a second: with 20 it is 10
-    assert work.estimate(40) == 4
-    work._timed(Task("", 80, partial(double, 1)), tell)  # too short to say anything
-    assert work.estimate(40) == 4
+    monkeypatch.setattr(work.devices, "busy", lambda: False)
+
+    def took(task: Task[int], clock: float) -> None:
+        times = iter([0.0, clock])
+        with monkeypatch.context() as patch:
+            patch.setattr(work.time, "perf_counter", lambda: next(times))
+            work._timed(task, lambda *_: None)
+
+    task = Task("", 40, partial(double, 1))
+    assert task.seconds == 4
+    took(task, 16)  # the geometric mean of 4 and 16
+    assert task.seconds == pytest.approx(8)
+    took(Task("", 80, partial(double, 1)), 4)  # of 16 and 4, for twice the work
+    assert task.seconds == pytest.approx(4)
+    took(task, 0.1)  # too short to say anything
+    assert task.seconds == pytest.approx(4)
+    took(task, 16)
+    assert Task("", 40, partial(refuse, 1)).seconds == 4  # other work has other delays
+
+    # what a busy machine says is worth a minute
+    monkeypatch.setattr(work.devices, "busy", lambda: True)
+    took(task, 32)
+    assert task.seconds == pytest.approx(16)
+    now = work.time.monotonic()
+    monkeypatch.setattr(work.time, "monotonic", lambda: now + 61)
+    assert task.seconds == 4

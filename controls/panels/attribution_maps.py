@@ -89,7 +89,10 @@ def explain(
     tasks = [attributions.explanation(subjects[title], target, method, options) for title, method in cells]
     if len(subjects) > 1:
         tasks = [replace(task, title=f"{title}: {task.title}") for (title, _), task in zip(cells, tasks, strict=True)]
-    found = dict(zip(cells, work.results("Explain", tasks), strict=True))
+    # the shortest first: what needs no click is there at once
+    by_time = sorted(range(len(tasks)), key=lambda i: tasks[i].seconds)
+    outcomes = work.results("Explain", [tasks[i] for i in by_time])
+    found = {cells[i]: outcome for i, outcome in zip(by_time, outcomes, strict=True)}
     return [
         Explanations(
             title,
@@ -124,8 +127,10 @@ def side_by_side(rows: Sequence[Explanations], options: Options, view: View) -> 
                     st.markdown(f"**{chosen.title}**", help=about)
                     if outcome.done:
                         one_map(row, method, options, view, reach)
-                    else:
+                    elif outcome.refusal:
                         outcome.say()
+                    else:
+                        st.caption("Takes longer: the button above starts it.")
 
 
 def one_map(row: Explanations, method: str, options: Options, view: View, reach: float) -> None:

@@ -1,6 +1,7 @@
 """Where do networks run, whose turn is it, and what fits? Out of memory becomes a clear error."""
 
 import ctypes
+import math
 import os
 import sys
 import threading
@@ -54,11 +55,28 @@ def device_limits(device: str) -> Limits:
     return limits(free(device))
 
 
-@lru_cache
-def macs_per_second(device: str) -> float:
-    """Multiply-accumulates that a network does there in a second, roughly; measured once.
+WORTH = 60.0  # seconds for which a speed that was measured while the machine was busy is kept
+_speeds: dict[str, tuple[float, float]] = {}  # of a device, and until when of time.monotonic
 
-    By a convolution from the middle of a ResNet, 3x3 with 64 channels on 56x56 pixels, of whose speed networks reach
+
+def busy() -> bool:
+    """Whether as much is running as the machine has cores, beside what asks."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1)
+
+
+def macs_per_second(device: str) -> float:
+    """Multiply-accumulates that a network does there in a second, roughly; measured once, and once more a minute after
+    it was measured on a busy machine.
+    """
+    speed, until = _speeds.get(device, (0.0, 0.0))
+    if time.monotonic() >= until:
+        speed, until = _measured_speed(device), time.monotonic() + WORTH if busy() else math.inf
+        _speeds[device] = speed, until
+    return speed
+
+
+def _measured_speed(device: str) -> float:
+    """By a convolution from the middle of a ResNet, 3x3 with 64 channels on 56x56 pixels, of whose speed networks reach
     about half: their norms and activations take time and are no multiply-accumulates.
     """
     images, kernel = torch.ones(4, 64, 56, 56, device=device), torch.ones(64, 64, 3, 3, device=device)

@@ -110,5 +110,5 @@ def passes(plan: Plan, method: Method, options: Options) -> int:
 
 
 def macs(plan: Plan, method: Method, options: Options) -> float:
-    """Multiply-accumulates; a backward pass is two forward passes."""
-    return float(plan.macs) * passes(plan, method, options) * (3 if method.gradients else 1)
+    """Multiply-accumulates; a backward pass is one more forward pass, since weights need no gradients."""
+    return float(plan.macs) * passes(plan, method, options) * (2 if method.gradients else 1)
