@@ -252,7 +252,9 @@ def _short(name: str) -> str:
 
 @dataclass(frozen=True)
 class Whole:
-    """A whole number in a range, both ends included."""
+    """A whole number in a range, both ends included. Where its default is given as it is drawn, the declared one is out
+    of range, so that what a visitor enters stands in the link, whatever it is.
+    """
 
     name: str
     default: int

@@ -64,7 +64,7 @@ class Visitor:
     started: set[str] = field(default_factory=set)  # names of those that the visitor has started in this session
     data: set[str] = field(default_factory=set)  # names of data sets that they sent, or have the link of
     deleted: tuple[str, str] = "", ""  # name and title of the run that was deleted last, which may be brought back
-    against: tuple[str, ...] = ()  # keys of the networks that this one is compared with
+    against: tuple[str, ...] | None = None  # keys of the networks that this one is compared with; None: not chosen
     raw_norms: bool = False  # of fresh weights
     weights: Weights | None = None  # None: the project's, where it has some for the network, else fresh ones
     checkpoint: Checkpoint | None = None
@@ -84,6 +84,7 @@ class Visitor:
     results: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)  # of long work, by its key
     agreed: dict[str, frozenset[Hashable]] = field(default_factory=dict)  # what was started by a click
     stopped: dict[str, frozenset[Hashable]] = field(default_factory=dict)
+    settled: OrderedDict[Hashable, int] = field(default_factory=OrderedDict)  # which way of long work was short enough
 
 
 def visitor() -> Visitor:
@@ -195,9 +196,11 @@ def unselect_operation() -> None:
     visitor().operation = None
 
 
-def against() -> tuple[str, ...]:
-    """The contenders that the network is compared with, those that it has."""
-    return tuple(key for key in visitor().against if contenders.find(key, config()))
+def against() -> tuple[str, ...] | None:
+    """The contenders that the network is compared with; None where none was chosen that it has."""
+    chosen = visitor().against
+    found = tuple(key for key in chosen or () if contenders.find(key, config()))
+    return found if found or chosen == () else None
 
 
 def compare(keys: tuple[str, ...]) -> None:
@@ -336,8 +339,8 @@ def _link() -> dict[str, str]:
         link |= {"norms": RAW} if visitor().raw_norms else {}
     if name := operation():
         link["op"] = name
-    if keys := against():
-        link["against"] = ".".join(keys)
+    if (keys := against()) is not None:
+        link["against"] = ".".join(keys) or NOBODY
     return link | visitor().entries
 
 
@@ -369,12 +372,17 @@ def _entries_of(params: Mapping[str, str]) -> dict[str, str]:
     return {name: params[name][:LONGEST_ENTRY] for name in names}
 
 
-def _against_of(params: Mapping[str, str]) -> tuple[str, ...]:
+NOBODY = "none"  # in the link: compared with no other network, not even where a page would
+
+
+def _against_of(params: Mapping[str, str]) -> tuple[str, ...] | None:
+    if params.get("against") == NOBODY:
+        return ()
     keys = [key for key in params.get("against", "")[:1000].split(".") if key]
     known = [key for key in dict.fromkeys(keys) if contenders.find(key, config())]
     if missing := [key for key in keys if key not in known]:
         problems().append(f"The link compares with {missing[0][:40]!r}, which this network cannot be compared with.")
-    return tuple(known[: contenders.MOST])
+    return tuple(known[: contenders.MOST]) or None
 
 
 MOST_SEED = 2**31 - 1

@@ -4,7 +4,7 @@ import pytest
 from made import TINY, made, register
 from possible import small
 
-from explorer.counting.comparisons import CLASSICS, counterparts, find, siblings
+from explorer.counting.comparisons import CLASSICS, beside, counterparts, find, siblings
 from explorer.families import FAMILIES, PRESETS, Preset, family_of, plan
 from explorer.families.family import Comparison, Sibling
 
@@ -104,3 +104,25 @@ def test_the_classics_are_those_that_the_families_bring():
     for family in FAMILIES.values():
         for origin, others in family.comparisons.values():
             assert max(family_of(PRESETS[name]).year for name in (origin, *others)) == family.year
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("resnet20_cifar", "plain"),
+        ("resnet50", "plain"),
+        ("plain56_cifar", "residual"),
+        ("vgg16", "resnet18"),
+        ("vgg11_bn_cifar", "resnet20_cifar"),
+        ("densenet121", "plain34"),
+        ("cliquenet_k36_t12", "plain20_cifar"),
+    ],
+)
+def test_the_most_telling_contender_is_the_twin_without_shortcuts_or_with_them(name, key):
+    assert beside(PRESETS[name]) == (key,)
+
+
+def test_every_published_network_has_one_that_it_can_be_compared_with():
+    for config in PRESETS.values():
+        (key,) = beside(config)
+        assert find(key, config)

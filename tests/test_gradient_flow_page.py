@@ -3,7 +3,19 @@
 import re
 
 import pytest
-from visitor import GRADIENT_FLOW, chart, checkpoint, click, fine, link, link_of_weights, messages, opened, upload
+from visitor import (
+    GRADIENT_FLOW,
+    captions,
+    chart,
+    checkpoint,
+    click,
+    fine,
+    link,
+    link_of_weights,
+    messages,
+    opened,
+    upload,
+)
 
 from controls import work
 from explorer.families import PRESETS
@@ -14,13 +26,20 @@ pytestmark = pytest.mark.usefixtures("navigation")
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
     """One of 50 billion multiply-accumulates a second, however busy this one is."""
-    monkeypatch.setattr(work, "_speeds", {})
+    monkeypatch.setattr(work, "_delays", {})
     monkeypatch.setattr(work.devices, "macs_per_second", lambda device: 5e10)
     monkeypatch.setattr(work, "TELLING", float("inf"))
 
 
 def verdicts(app):
-    return [line for text in app.markdown for line in text.value.splitlines() if line.startswith("- **")]
+    """What is said of each network below the chart."""
+    return [line for text in app.markdown for line in text.value.splitlines() if "; loss " in line]
+
+
+def cards(app):
+    """The title and the verdict of each network, above it."""
+    found = (re.fullmatch(r"\*\*(.*)\*\* :(?:\w+)-badge\[\S+ (.*)\]", text.value) for text in app.markdown)
+    return [one.groups() for one in found if one]
 
 
 def test_a_network_and_its_siblings_are_told_apart():
@@ -33,11 +52,32 @@ def test_a_network_and_its_siblings_are_told_apart():
     assert plain.startswith("- **without shortcuts")
     assert bare.startswith("- **without norm")
     assert app.query_params["against"] == "plain.no-norm"
+    assert [title for title, _ in cards(app)] == ["this network", "without shortcuts", "without norm"]
+    healthy, grows, explodes = (words for _, words in cards(app))
+    assert "healthy" in healthy
+    assert "grows" in grows
+    assert "explodes" in explodes
+
+
+def test_the_most_telling_network_stands_beside_until_it_is_taken_away():
+    app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar"))
+    assert [title for title, _ in cards(app)] == ["this network", "without shortcuts"]
+    assert "against" not in app.query_params
+    app.multiselect(key="against.box").set_value([]).run()
+    assert [title for title, _ in cards(fine(app))] == ["this network"]
+    assert app.query_params["against"] == "none"
+    app.segmented_control(key="link.mode").select("eval").run()
+    assert [title for title, _ in cards(fine(app))] == ["this network"]
+    again = fine(opened(GRADIENT_FLOW, network="resnet20_cifar", against="none"))
+    assert [title for title, _ in cards(again)] == ["this network"]
+    assert messages(again) == []
 
 
 def test_vanishing_is_told():
-    app = fine(opened(GRADIENT_FLOW, network="plain110_cifar", norm="none", init="default"))
+    app = fine(opened(GRADIENT_FLOW, network="plain110_cifar", norm="none", init="default", seeds="1", batch="2"))
     assert "exactly zero" in verdicts(app)[0]
+    assert cards(app)[0] == ("this network", "The signal vanishes")
+    assert cards(app)[1][0] == "with shortcuts"
 
 
 CHARTS = {
@@ -62,7 +102,7 @@ MISSING = {
 
 @pytest.mark.parametrize("name", MISSING)
 def test_every_view_of_every_family(name):
-    app = opened(GRADIENT_FLOW, network=name)
+    app = opened(GRADIENT_FLOW, network=name, against="none", seeds="1")
     for view in ("activations", "shortcuts", "feeds", "paths", "gradient"):
         app.segmented_control(key="link.view").select(view).run()
         assert messages(fine(app)) == [], view
@@ -73,12 +113,12 @@ def test_every_view_of_every_family(name):
             assert MISSING[name][view] in sentence
         else:
             assert (charts, said) == (CHARTS[view], [])
-        in_link = {"network": name} | ({"view": view} if view != "gradient" else {})
+        in_link = {"network": name, "against": "none", "seeds": "1"} | ({"view": view} if view != "gradient" else {})
         assert app.query_params == in_link | link_of_weights(name)
 
 
 def test_settings_change_what_is_run():
-    app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar"))
+    app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar", against="none"))
     first = verdicts(app)
     app.segmented_control(key="link.mode").select("eval").run()
     second = verdicts(fine(app))
@@ -129,12 +169,12 @@ def test_a_click_on_a_line_selects_the_operation():
 
 def test_a_last_norm_at_zero_is_no_division_by_zero():
     app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar", zero_init="on", shortcut="B"))
-    (sentence,) = verdicts(app)
+    sentence, _ = verdicts(app)
     assert "the last one's that is not exactly zero (layer3.0.downsample.0)" in sentence
     assert "inf" not in sentence
     assert "nan" not in sentence
     app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar", zero_init="on"))
-    assert "reaches the first convolution alone" in verdicts(app)[0]
+    assert "all convolutions but the first have a gradient of exactly zero" in verdicts(app)[0]
 
 
 def test_trained_weights_are_run_as_they_are():
@@ -148,7 +188,7 @@ def test_trained_weights_are_run_as_they_are():
 
 
 def test_a_classical_comparison_is_one_click():
-    app = fine(opened(GRADIENT_FLOW, network="densenet121"))
+    app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar", against="none", seeds="1", batch="2"))
     (button,) = (one for one in app.button if one.label == "Four ways to join layers")
     button.click().run()
     app = fine(app)
@@ -169,11 +209,23 @@ def test_what_the_network_cannot_be_compared_with_is_told():
 
 
 def test_a_large_run_waits_for_a_click():
-    app = fine(opened(GRADIENT_FLOW, network="resnet50"))
+    app = fine(opened(GRADIENT_FLOW, network="resnet50", against="none", batch="8", seeds="3"))
     (button,) = (one for one in app.button if one.label.startswith("Measure"))
     # 4.09 G MACs, three times for forward and back, 8 images, 3 seeds: 294 G, 50 G a second
     assert button.label == "Measure (about 6 s)"
     assert verdicts(app) == []
+
+
+def test_who_has_chosen_nothing_gets_as_few_images_as_start_at_once(monkeypatch):
+    monkeypatch.setattr(work.devices, "macs_per_second", lambda device: 2e8)
+    app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar"))
+    # 40.6 M MACs, three times for forward and back: 24 of them are 15 s, 2 are 1.2 s, for each of two networks
+    assert [app.number_input(key=f"link.{name}").value for name in ("batch", "seeds")] == [2, 1]
+    assert len(verdicts(app)) == 2
+    assert "few images and seeds" in captions(app)
+    app.number_input(key="link.batch").set_value(8).run()
+    assert app.query_params["batch"] == "8"
+    assert any(one.label.startswith("Measure") for one in fine(app).button)
 
 
 def test_a_batch_that_is_too_large_is_refused_with_one_that_fits(monkeypatch):
@@ -191,6 +243,6 @@ def test_one_image_in_train_mode_is_refused_where_a_norm_has_one_value():
     app = opened(GRADIENT_FLOW, network="resnet20_cifar", input_size="8")
     app.number_input(key="link.batch").set_value(1).run()
     assert verdicts(fine(app))  # 2x2 pixels are left
-    app = opened(GRADIENT_FLOW, network="resnet18", input_size="32", classes="10")
+    app = opened(GRADIENT_FLOW, network="resnet18", input_size="32", classes="10", against="none")
     app.number_input(key="link.batch").set_value(1).run()
     assert "at least 2 images" in app.error[0].value

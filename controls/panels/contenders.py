@@ -7,9 +7,10 @@ from explorer.counting import comparisons as contenders
 from explorer.families import PRESETS, TITLES
 
 
-def choose_contenders(most: int = contenders.MOST) -> tuple[str, ...]:
-    """A control for the keys of the networks, and the first `most` of them."""
-    config, chosen = session.config(), session.against()
+def choose_contenders(most: int = contenders.MOST, otherwise: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """A control for the keys of the networks, and the first `most` of them; `otherwise` where none were chosen."""
+    config, found = session.config(), session.against()
+    chosen = otherwise if found is None else found
     siblings, near = contenders.siblings(config), contenders.counterparts(config)
     options = [*siblings, *near, *(name for name in PRESETS if name not in near)]
     session.show("against.box", list(chosen))

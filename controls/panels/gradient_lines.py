@@ -18,7 +18,6 @@ NORMS: Mapping[Gradient, str] = {
     "weight": "norm of dLoss/dWeight",
     "relative": "norm of dLoss/dWeight over norm of weight",
 }
-TRENDS = {"grows": "grows toward the input", "fades": "fades toward the input", "keeps": "keeps its size"}
 
 
 @panel
@@ -28,7 +27,7 @@ def gradient_lines(flows: Mapping[str, Flow], gradient: Gradient, points: Points
     if selected:
         st.page_link("pages/feature_maps.py", label=f"{selected}: its feature maps", icon=":material/grid_view:")
     st.markdown(
-        "\n".join(f"- **{title}** {sentence(flow_reading.read(flow, gradient))}" for title, flow in flows.items())
+        "\n".join(f"- **{title}**: {sentence(flow_reading.read(flow, gradient))}" for title, flow in flows.items())
     )
 
 
@@ -56,33 +55,25 @@ def numbers_as_csv(flows: Mapping[str, Flow]) -> None:
 def sentence(found: Reading) -> str:
     """What a reading says, in words."""
     first, last = found.deviation
-    parts = [_trend(found), f"outputs spread by {first:.3g} at the first layer and {last:.3g} at the last convolution"]
+    spread = f"outputs spread by {first:.3g} at the first layer and {last:.3g} at the last convolution"
+    parts = [_compared(found), spread]
     if found.many_zeros:
         parts.append(f"{found.zeros:.0%} of the first layer's gradient are exact zeros")
     return "; ".join([*parts, f"loss {found.loss:.3g} (chance: {found.chance:.3g})"]) + "."
 
 
-def _trend(found: Reading) -> str:
-    match found.trend:
+def _compared(found: Reading) -> str:
+    match found.arrival:
         case "overflows":
-            return (
-                f"**overflows**: {found.broken} of {found.convolutions} convolutions have an infinite gradient or none "
-                "that is a number"
-            )
+            return f"{found.broken} of {found.convolutions} convolutions have a gradient that is infinite or no number"
         case "vanishes":
-            return (
-                f"**vanishes entirely**: the gradient of the first {found.zero} of {found.convolutions} convolutions "
-                "is exactly zero"
-            )
+            return f"the gradient of the first {found.zero} of {found.convolutions} convolutions is exactly zero"
         case "alone":
-            return "**reaches the first convolution alone**: all others have a gradient of exactly zero"
+            return "all convolutions but the first have a gradient of exactly zero"
     other = "the last one's"
     if found.reference != (found.last,):
         other += f" that is not exactly zero ({', '.join(found.reference)})"
-    return (
-        f"**{TRENDS[found.trend]}**: the first convolution's is {found.ratio:.3g} times {other}, "
-        f"×{found.a_layer:.3f} a layer"
-    )
+    return f"the first convolution's is {found.ratio:.3g} times {other}, ×{found.a_layer:.3f} a layer"
 
 
 def _chart(
@@ -103,4 +94,9 @@ def _chart(
         if point[0] in plan:
             session.select_operation(point[0])
 
-    clickable(plots.along_the_network(found.lines, along, title, logarithmic, selected), name, clicked, SAVED)
+    clickable(
+        plots.along_the_network(found.lines, along, title, logarithmic, selected, quantity == "dead"),
+        name,
+        clicked,
+        SAVED,
+    )

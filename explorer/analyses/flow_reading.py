@@ -1,5 +1,5 @@
-"""What do the numbers of a gradient flow say? Whether the gradient vanishes, explodes or keeps its size on the way to
-the input; lines along several networks that can be compared; and everything as one table.
+"""What do the numbers of a gradient flow say? How many times larger or smaller the gradient gets on the way to the
+input; lines along several networks that can be compared; and everything as one table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,8 @@ from explorer.analyses.gradients import Flow, Split, Table
 Gradient = Literal["activation", "weight", "relative"]
 Quantity = Literal["activation", "weight", "relative", "mean", "deviation", "dead"]
 Points = Literal["weighted layers", "block ends", "all"]
-Trend = Literal["overflows", "vanishes", "alone", "grows", "fades", "keeps"]
+Arrival = Literal["overflows", "vanishes", "alone", "reaches"]
 
-STEADY = 3  # times: a gradient that changes by less between the last convolution and the first keeps its size
 MANY_ZEROS = 0.6  # of a gradient's entries: ReLUs alone make half of them zero
 SMALLEST = 5e-324  # above zero in float64
 
@@ -25,8 +24,8 @@ SMALLEST = 5e-324  # above zero in float64
 class Reading(NamedTuple):
     """How the gradient comes from the last convolution to the first, in all runs of one network."""
 
-    trend: Trend  # "alone": the first convolution has a gradient, and no other
-    convolutions: int
+    arrival: Arrival  # "alone": the first convolution has a gradient, and no other
+    convolutions: int  # for gradients of weights, those that are the first to read a kernel
     broken: int  # convolutions with a gradient that is infinite or not a number, in any run
     zero: int  # convolutions from the first on whose gradient is exactly zero in every run
     ratio: float  # the first one's norm over that of `reference`, geometric mean of the runs
@@ -52,19 +51,19 @@ def read(flow: Flow, gradient: Gradient) -> Reading:
     zero in every run, or the only one that is not.
     """
     names = flow.operations if gradient == "activation" else flow.weighted
-    convolutions = [name for name in flow.weighted if flow.plan[name].kind == "conv"]
+    convolutions = [name for name in names if flow.plan[name].kind == "conv"]
     values: Table = getattr(flow, gradient)[:, [names.index(name) for name in convolutions]]
     broken = int((~np.isfinite(values)).any(0).sum())
     silent = (values == 0).all(0)
     ratio = a_layer = float("nan")
     reference: tuple[str, ...] = ()
-    trend: Trend
+    arrival: Arrival
     if broken:
-        trend = "overflows"
+        arrival = "overflows"
     elif silent[0]:
-        trend = "vanishes"
+        arrival = "vanishes"
     elif silent[1:].all() and len(silent) > 1:
-        trend = "alone"
+        arrival = "alone"
     else:
         runs = [(row, int(np.flatnonzero(row)[-1])) for row in values if row.any()]
         logs = [np.log(max(row[0], SMALLEST)) - np.log(row[at]) for row, at in runs]
@@ -72,11 +71,11 @@ def read(flow: Flow, gradient: Gradient) -> Reading:
         ratio = float(np.exp(np.mean(logs)))
         a_layer = float(np.exp(np.mean(np.divide(logs, layers))))
         reference = tuple(dict.fromkeys(convolutions[at] for _, at in runs))
-        trend = "grows" if ratio > STEADY else "fades" if ratio < 1 / STEADY else "keeps"
+        arrival = "reaches"
     ends = [flow.operations.index(name) for name in (convolutions[0], convolutions[-1])]
     first, last = flow.deviation[:, ends].mean(0)
     return Reading(
-        trend=trend,
+        arrival=arrival,
         convolutions=len(convolutions),
         broken=broken,
         zero=len(convolutions) if silent.all() else int(np.argmin(silent)),

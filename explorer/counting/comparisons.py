@@ -55,6 +55,17 @@ def counterparts(config: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def beside(config: Config) -> tuple[str, ...]:
+    """The key of the one contender that tells most about this network; none where its family knows of none."""
+    own = siblings(config)
+    telling = (key for key in family_of(config).beside if key in own or _alike(key, config))
+    return tuple(telling)[:1]
+
+
+def _alike(key: str, config: Config) -> bool:
+    return key in PRESETS and PRESETS[key].form == config.form and fit(PRESETS[key], config) is not None
+
+
 def fit(config: Config, to: Config) -> Config | None:
     """A network for the same images and classes as another, if it can be."""
     try:

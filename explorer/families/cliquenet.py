@@ -284,6 +284,7 @@ FAMILY = Family(
     papers={
         "Yang et al. 2018: Convolutional neural networks with alternately updated clique": "https://arxiv.org/abs/1802.10419"
     },
+    beside=("plain20_cifar", "plain34"),  # nothing joins their layers
     comparisons={
         "Four ways to join layers": Comparison(
             "resnet56_cifar", ("plain56_cifar", "densenet40_12_cifar", "cliquenet_k36_t12")

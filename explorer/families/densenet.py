@@ -188,6 +188,7 @@ FAMILY = Family(
         r"stay readable, few channels per layer suffice, and the loss reaches each layer directly."
     ),
     papers={"Huang et al. 2017: Densely connected convolutional networks": "https://arxiv.org/abs/1608.06993"},
+    beside=("plain44_cifar", "plain34"),  # nothing joins their layers
     # saved before 2018 (torchvision's own files among them) they have "norm.1" where there is "norm1" today
     old_names={r"(\bdenselayer\d+\.(?:norm|conv))\.([12]\.)": r"\1\2"},
 )

@@ -70,6 +70,9 @@ class Family:
     about: str  # markdown with formulas
     papers: Mapping[str, str]  # title -> address
     siblings: Mapping[str, Sibling] = field(default_factory=lambda: COMMON_SIBLINGS)
+    # keys of siblings and names of published networks: the first that the network has, and that is for such images, is
+    # its most telling contender
+    beside: tuple[str, ...] = ()
     # title -> the literature's comparison; one that spans families stands with the youngest of them
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     # what its tensors were called in older files: regular expression -> replacement with the present name

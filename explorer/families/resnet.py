@@ -447,6 +447,7 @@ FAMILY = Family(
         "pre-activation": Sibling("pre-activation", {"order": "pre"}),
         "post-activation": Sibling("post-activation", {"order": "post"}),
     },
+    beside=("plain", "residual"),
     comparisons={
         "Plain against residual, 20 to 110 layers": Comparison(
             "resnet56_cifar",

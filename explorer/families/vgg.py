@@ -192,5 +192,6 @@ FAMILY = Family(
         r"where one 7×7 has $49C^2$, and with a nonlinearity after each. Nothing joins the layers: the gradient has "
         r"one way, through all of them. Most of the weights are in the classifier's first layer."
     ),
+    beside=("resnet20_cifar", "resnet18"),  # 3x3 convolutions of about as many layers, with shortcuts
     papers={"Simonyan & Zisserman 2015: Very deep convolutional networks": "https://arxiv.org/abs/1409.1556"},
 )
