@@ -200,8 +200,9 @@ def parts() -> None:
 
 
 def test_parts_of_a_network_stand_in_the_link_by_their_names() -> None:
-    app = AppTest.from_function(parts, default_timeout=60).run()
-    assert values(app) == ["nothing chosen"]
+    app = AppTest.from_function(parts, default_timeout=60)
+    app.query_params = dict(NETWORK)
+    assert values(app.run()) == ["nothing chosen"]
     two, none, half, every, most = range(5)
     app.button[two].click().run()
     assert link(app) == {"opened": "layer1.layer2_0"}

@@ -8,7 +8,7 @@ from urllib.error import URLError
 import pytest
 import torch
 from PIL import Image
-from visitor import ARCHITECTURE, FEATURE_MAPS, captions, checkpoint, fine, messages, opened, upload, visit
+from visitor import ARCHITECTURE, FEATURE_MAPS, captions, checkpoint, fine, link, messages, opened, upload, visit
 
 from explorer.families import PRESETS, plan
 from explorer.pictures.preparation import Preparation
@@ -257,6 +257,10 @@ def test_a_checkpoint_on_the_server(tmp_path, monkeypatch):
     app.selectbox(key="open.name").select("digits/mine.safetensors").run()
     assert messages(fine(app.run())) == []
     assert "checkpoint: digits/mine.safetensors" in captions(app)
+    assert link(app)["weights"] == "file-digits/mine.safetensors"
+    assert "checkpoint: digits/mine.safetensors" in captions(opened(FEATURE_MAPS, **link(app)))
+    (sentence,) = messages(opened(network=SMALL, weights="file-../other.pt"))
+    assert sentence == "The link names a checkpoint '../other.pt' that is not in the server's folder."
     same = opened(FEATURE_MAPS, network=SMALL, seed="7", norms="raw")
     assert app.dataframe[0].value.equals(same.dataframe[0].value)
     app.selectbox(key="open.name").select("other.pt").run()
