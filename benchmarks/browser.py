@@ -2,8 +2,8 @@
 
 A server as `make run` starts it, and Debian's Chromium driven by Playwright. The first visit is to a server that was
 started just before, by a browser that has nothing in its cache. A slider is turned by a key, which it tells the server
-as it does when a mouse lets go of it: the page itself notes when the key went down, when a node of the drawing first had
-another size, and when the costs said other numbers.
+as it does when a mouse lets go of it. The page itself notes when the key went down, when a node of the drawing first
+has another size, and when the costs say other numbers.
 """
 
 import shutil

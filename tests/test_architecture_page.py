@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from published import PUBLISHED, equals
 from streamlit.testing.v1 import AppTest
-from visitor import FEATURE_MAPS, component, exact, figures, fine, link, link_of_weights, messages, opened, press, visit
+from visitor import FEATURE_MAPS, exact, figures, fine, link, link_of_weights, messages, opened, press, scene, visit
 
 from explorer.families import PRESETS, TITLES, plan
 
@@ -72,8 +72,8 @@ def drawings(app: AppTest) -> list[str]:
 
 def drawn(app: AppTest) -> set[str]:
     """What there is to click in the drawing."""
-    scene = component(app, "drawing.own")["scene"]
-    return {part["id"] for part in (*scene["nodes"], *scene["frames"])}
+    found = scene(app, "drawing.own")
+    return {part["id"] for part in (*found["nodes"], *found["frames"])}
 
 
 def test_a_level_opens_the_drawing_and_stands_in_the_link():
@@ -121,7 +121,7 @@ def test_the_network_beside_the_one_it_started_from():
     app.toggle(key="link.compare").set_value(True).run()
     assert drawings(fine(app)) == ["drawing.own", "drawing.origin"]
     # both on one scale, and what differs is marked in both
-    one, other = (component(app, key)["scene"] for key in drawings(app))
+    one, other = (scene(app, key) for key in drawings(app))
     assert one["ruler"] == other["ruler"]
     assert any(node["changed"] for node in one["nodes"])
     # without a difference there is nothing to compare

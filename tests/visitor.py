@@ -118,6 +118,11 @@ def component(app: AppTest, key: str) -> Any:
     return json.loads(_component(app, key).json)
 
 
+def scene(app: AppTest, key: str) -> Any:
+    """The network's drawing with this key, as the browser gets it."""
+    return json.loads(component(app, key)["scene"])
+
+
 def press(app: AppTest, key: str, identity: str) -> AppTest:
     """The session after a click within a component, which tells what was clicked."""
     events = f"$$STREAMLIT_INTERNAL_KEY_{_component(app, key).id}__events"

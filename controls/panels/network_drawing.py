@@ -1,6 +1,8 @@
 """What does a network look like: what is open in it, what its colours mean, and what a click does."""
 
-from typing import Any, Literal, get_args
+import json
+from functools import lru_cache
+from typing import Literal, get_args
 
 import streamlit as st
 
@@ -98,9 +100,11 @@ def _draw(
     )
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@lru_cache(maxsize=32)
 def _scene(
     config: Config, opened: frozenset[str], reference: int, colouring: Colouring, different: frozenset[str]
-) -> dict[str, Any]:
+) -> str:
+    """As JSON, which is written once, whoever looks at the network."""
     drawn = plan(config)
-    return network.scene(drawing.draw(drawn, opened), drawn, reference, colouring, different)
+    scene = network.scene(drawing.draw(drawn, opened), drawn, reference, colouring, different)
+    return json.dumps(scene, separators=(",", ":"))

@@ -48,10 +48,10 @@ class Drawing {
 
   update(data) {
     const anew = this.data && this.data.network !== data.network
-    this.data = data
+    this.data = { ...data, scene: JSON.parse(data.scene) }
     this.svg.setAttribute("aria-label", data.title)
     this.picture.pointed = undefined
-    this.picture.show(data.scene, anew)
+    this.picture.show(this.data.scene, anew)
     this.size()
     this.mark()
     this.explain()

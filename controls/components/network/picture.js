@@ -4,6 +4,7 @@ import { between, joint, measures, path, tallest } from "./shapes.js"
 
 const SVG = "http://www.w3.org/2000/svg"
 const MOVING = 350 // milliseconds
+const SEEN = 40 // of them are over in the first picture, so that something moves at once on a busy page
 const LETTER = 6.1 // pixels that a letter is wide
 
 export function element(name, attributes = {}, ...children) {
@@ -45,7 +46,7 @@ export class Picture {
     this.makeLines()
     cancelAnimationFrame(this.frame)
     const still = !before || window.matchMedia("(prefers-reduced-motion: reduce)").matches
-    const began = performance.now()
+    const began = performance.now() - SEEN
     const step = now => {
       const share = still ? 1 : Math.min(1, Math.max(0, (now - began) / MOVING))
       const eased = 1 - (1 - share) ** 3
@@ -53,7 +54,7 @@ export class Picture {
       this.place()
       if (share < 1) this.frame = requestAnimationFrame(step)
     }
-    step(began)
+    step(began + SEEN)
   }
 
   makeNodes(before, anew) {
