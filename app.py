@@ -4,6 +4,7 @@ import streamlit as st
 
 from controls import session, uploads
 from controls.panels.copy_link import copy_link
+from controls.panels.guide import guide
 from controls.services import checkpoints
 from controls.sidebar.device_form import device_form
 from controls.sidebar.network_form import network_form
@@ -17,6 +18,7 @@ st.set_page_config(page_icon="docs/icon.svg", layout="wide", initial_sidebar_sta
 # the default margins leave a third of a laptop's screen blank
 st.html(
     "<style>.stMainBlockContainer { padding: 3rem 3rem 4rem; }"
+    ".stMainBlockContainer h1 { padding: 0.25rem 0; }"
     "[data-testid=stSidebar][data-collapsed=false] { min-width: 330px; }</style>"
 )
 warm_up()
@@ -48,6 +50,7 @@ try:
     if refused:
         raise refused
     copy_link()
+    guide(page, pages)
     session.problems().extend(uploads.told())
     while session.problems():
         st.warning(plain(session.problems().pop(0)), icon=":material/warning:")

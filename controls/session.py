@@ -276,6 +276,17 @@ def read_link(take_file: Callable[[str], None] = lambda name: None) -> None:
     if known.link is not None and not _went() and not led_here:
         return
     known.address = params
+    _take_over(params, take_file)
+    known.link = _link()
+
+
+def open_link(params: Mapping[str, str]) -> None:
+    """Set everything up as a link of ours says, on the page that is shown; `write_link` then tells the browser."""
+    _take_over(params, lambda name: None)
+
+
+def _take_over(params: Mapping[str, str], take_file: Callable[[str], None]) -> None:
+    known = visitor()
     known.choice, found = links.read(params)
     known.before = None
     problems().extend(found)
@@ -291,7 +302,6 @@ def read_link(take_file: Callable[[str], None] = lambda name: None) -> None:
     else:
         known.weights = _weights_of(params)
     st.session_state["weights.source"] = ""  # shows what the link says
-    known.link = _link()
 
 
 def write_link() -> None:
