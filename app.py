@@ -18,7 +18,7 @@ st.set_page_config(page_icon="docs/icon.svg", layout="wide", initial_sidebar_sta
 # the default margins leave a third of a laptop's screen blank
 st.html(
     "<style>.stMainBlockContainer { padding: 3rem 3rem 4rem; }"
-    ".stMainBlockContainer h1 { padding: 0.25rem 0; }"
+    ".stMainBlockContainer h1 { padding: 0.25rem 0 0.5rem; }"
     "[data-testid=stSidebar][data-collapsed=false] { min-width: 330px; }</style>"
 )
 warm_up()

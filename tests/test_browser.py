@@ -181,6 +181,30 @@ def test_the_growth_rate_is_turned_with_the_keyboard(visit):
     settled(page)
 
 
+def test_a_newcomer_sees_the_network_and_follows_a_story(visit):
+    page = visit("", 1280, 800)
+    drawing = page.locator(".st-key-drawing-own").first
+    expect(drawing.locator("svg").first).to_be_visible()
+    expect(text(page, "Skip-connection explorer")).to_be_in_viewport()
+    expect(text(page, "269,722")).to_be_in_viewport()
+    box = drawing.bounding_box()
+    assert box
+    assert box["y"] + box["height"] < 800
+    page.get_by_role("button", name="Why did the 56-layer network fail?").click()
+    page.wait_for_url("**/?network=plain56_cifar&story=depth.1")
+    expect(settled(page).locator("h1")).to_have_text("Plain-56 (CIFAR)")
+    page.locator(".st-key-story").get_by_role("link", name="Next").click()
+    page.wait_for_url("**/gradient-flow?*story=depth.2")
+    expect(text(settled(page), "2 of 5")).to_be_visible()
+    # one press of the browser's Back for each step
+    page.go_back()
+    expect(text(page, "1 of 5")).to_be_visible()
+    expect(settled(page).locator("h1")).to_have_text("Plain-56 (CIFAR)")
+    page.go_back()
+    expect(page.get_by_role("button", name="What does a dense layer reuse?")).to_be_visible()
+    settled(page)
+
+
 def test_ones_own_photo_is_looked_at(visit):
     page = visit("feature-maps", network=SMALL)
     send(page, "holiday.jpg", "image/jpeg", photo())

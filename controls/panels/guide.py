@@ -24,16 +24,18 @@ NAME = "Skip-connection explorer"
 SENTENCE = "change a ResNet, a DenseNet or a CliqueNet, and see why skip connections work."
 STYLE = """<style>
 :is(.st-key-introduction, .st-key-story) {
-  padding: 0.5rem 0.8rem; gap: 0.3rem; border-left: 4px solid #D55E00; border-radius: 0.5rem;
+  position: relative; padding: 0.5rem 3rem 0.5rem 0.8rem; gap: 0.3rem;
+  border-left: 4px solid #D55E00; border-radius: 0.5rem;
   background: color-mix(in srgb, Canvas 94%, #D55E00); }
 :is(.st-key-introduction, .st-key-story) :is(p, [data-testid=stMarkdownContainer]) { margin: 0; }
 :is(.st-key-introduction, .st-key-story) :is(button, [data-testid=stPageLink-NavLink]) {
   min-height: 2rem; margin: 0; padding: 0 0.6rem; }
+.st-key-guide-close { position: absolute; top: 0.5rem; right: 0.5rem; }
 :is(.st-key-introduction, .st-key-story) [data-testid=stPageLink-NavLink] {
   border: 1px solid rgba(128, 128, 128, 0.45); border-radius: 0.5rem; background: Canvas; }
 @media (min-width: 700px) {
   :has(> .st-key-story) { position: sticky; top: 3.75rem; z-index: 90; }
-  h3 { scroll-margin-top: 12rem !important; }
+  :has(> .st-key-story) ~ * h3 { scroll-margin-top: 12rem; }
 }
 </style>"""
 TEXT = {"light": "#31333F", "dark": "#FAFAFA"}  # Streamlit's own, by the theme
@@ -51,30 +53,30 @@ def guide(here: Page, pages: Sequence[Page]) -> None:
 
 
 def _logo() -> None:
-    """The name, on every page, where the sidebar is closed too."""
+    """The name above the navigation; where the sidebar is closed the icon alone: a phone has no room for more."""
     icon = ICON.read_text(encoding="utf-8").replace("<svg ", '<svg width="24" height="24" ')
     colour = TEXT[st.context.theme.type or "light"]
     st.logo(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="232" height="24">{icon}<text x="32" y="17" font-size="16" '
-        f'font-weight="600" font-family="sans-serif" fill="{colour}" textLength="196">{NAME}</text></svg>'
+        f'font-weight="600" font-family="sans-serif" fill="{colour}" textLength="196">{NAME}</text></svg>',
+        icon_image=ICON,
     )
 
 
 def _introduction(here: Page, pages: Sequence[Page]) -> None:
     with _frame("introduction"):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{NAME}**: {SENTENCE}", width="stretch")
-            _dismiss(INTRODUCTION.set, False, "Hide this introduction")
-        with st.container(horizontal=True):
+        st.markdown(f"**{NAME}**: {SENTENCE}")
+        with st.container(horizontal=True, gap="xsmall"):
             for name, story in STORIES.items():
                 _lead(story.question, (name, 1), here, pages, icon=":material/play_circle:")
+        _dismiss(INTRODUCTION.set, False, "Hide this introduction")
 
 
 def _story(name: str, number: int, here: Page, pages: Sequence[Page]) -> None:
     story = STORIES[name]
     step = story.steps[number - 1]
     with _frame("story"):
-        with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.markdown(f"**{story.question}** {number} of {len(story.steps)}", width="stretch")
             if here.title != step.page or session.link() != _link(name, number):
                 _lead("Set up again", (name, number), here, pages, icon=":material/restart_alt:")
@@ -85,9 +87,9 @@ def _story(name: str, number: int, here: Page, pages: Sequence[Page]) -> None:
             else:
                 following = _after(name)
                 _lead(STORIES[following].question, (following, 1), here, pages, icon=":material/play_circle:")
-            _dismiss(STORY.set, "", "Leave the story, and stay on this page as it is")
         look = f"[{step.look}](#{anchor(step.heading)})" if step.heading else f"*{step.look}*"
         st.markdown(f"{step.text} :material/visibility: {look}")
+        _dismiss(STORY.set, "", "Leave the story, and stay on this page as it is")
 
 
 def anchor(heading: str) -> str:
