@@ -10,7 +10,7 @@ from itertools import chain
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from visitor import ROOT, fine, unvisited, visit
+from visitor import ROOT, fine, unvisited
 
 from controls import choices, work
 from controls.services import speed
@@ -74,7 +74,7 @@ def test_a_page_opens_by_any_link(page, monkeypatch):
     @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.sampled_from(SMALL), OWN, ENTRIES)
     def opens(network, own, entries):
-        app = fine(visit(unvisited(**{**entries, "network": network, **own}), page))
+        app = fine(unvisited(page, **{**entries, "network": network, **own}).run())
         shown = chain(app.warning, app.error, app.markdown, app.caption, app.title)
         assert not [text.value for text in shown if "![x](" in text.value or "<img" in text.value.replace("\\<", "")]
 

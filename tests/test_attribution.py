@@ -551,7 +551,7 @@ def test_two_threads_run_grad_cam_on_one_network():
     names = [op.name for op in plan_of(network).ops[1:-1] if min(op.shape[1:]) > 1][::4]
     calls = {
         number: [
-            (random_images(network, seed=1000 * number + i), names[(7 * i + number) % len(names)]) for i in range(400)
+            (random_images(network, seed=1000 * number + i), names[(7 * i + number) % len(names)]) for i in range(80)
         ]
         for number in range(2)
     }

@@ -1,7 +1,8 @@
 """Each convention says what the tool itself says, to the last digit; and what the papers printed.
 
-The tools patch torch or leave hooks that the next one would count, so each counts in a process of its own:
-`python tests/test_conventions.py PACKAGE` prints what its counters say of every network here.
+The tools patch torch or leave hooks that the next one would count, so each counts in a process of its own, a fork of
+one that has imported what all need: `python tests/test_conventions.py` prints, a line for each package, what its
+counters say of every network here.
 """
 
 import json
@@ -155,12 +156,18 @@ def row(plan: Plan, by: str) -> Convention:
     return next(c for c in conventions(plan) if c.by == by)
 
 
-@pytest.mark.parametrize("package", TOOLS)
-def test_the_number_is_the_tools_own(package):
+@pytest.fixture(scope="module")
+def asked() -> dict[str, dict[str, dict[str, int]]]:
+    """What `ask` found, of each package."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run([sys.executable, __file__, package], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, __file__], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    for by, found in json.loads(done.stdout.splitlines()[-1]).items():
+    return dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith('["'))
+
+
+@pytest.mark.parametrize("package", TOOLS)
+def test_the_number_is_the_tools_own(package, asked):
+    for by, found in asked[package].items():
         seen = [name for name in (*NETWORKS, *EXAMPLES) if not (by in BLIND and name in CLIQUES)]
         assert {name: row(plan_named(name), by).number for name in seen} == {name: found[name] for name in seen}
         torchvisions_count_as_ours(by, found)
@@ -283,4 +290,15 @@ def test_rows_fit_a_table(name):
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    print(json.dumps(ask(sys.argv[1])))
+    import torch
+    import torchvision  # noqa: F401
+
+    import explorer.running.network  # noqa: F401
+
+    torch.set_num_threads(1)  # a fork has but one
+    for package in TOOLS:
+        if not (process := os.fork()):
+            print(json.dumps([package, ask(package)]), flush=True)
+            os._exit(0)
+        if os.waitpid(process, 0)[1]:
+            sys.exit(1)

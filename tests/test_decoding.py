@@ -664,8 +664,8 @@ def hostile_files(count: int, seed: int) -> Iterator[bytes]:
                 yield one[: chance.randrange(8, 40)] + other[chance.randrange(len(other)) :]
 
 
-def test_two_hundred_hostile_pictures_in_the_real_process():
+def test_hostile_pictures_in_the_real_process():
     with ThreadPoolExecutor(2) as pool:
-        outcomes = Counter(pool.map(outcome, hostile_files(200, seed=5)))
+        outcomes = Counter(pool.map(outcome, hostile_files(60, seed=5)))
     assert set(outcomes) == {"read", "refused"}
-    assert min(outcomes.values()) > 20
+    assert min(outcomes.values()) > 6

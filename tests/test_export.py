@@ -4,6 +4,8 @@ import io
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
@@ -16,6 +18,7 @@ from torchvision.transforms.functional import normalize
 
 from explorer.families import parse, plan
 from explorer.pictures.preparation import Preparation
+from explorer.running import export
 from explorer.running.card import KEY, NETWORK, Card
 from explorer.running.export import EXPORTS, ExportError
 from explorer.running.network import build, plan_of
@@ -40,6 +43,17 @@ def images(network):
     return torch.randn(3, *plan_of(network).ops[0].shape, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.fixture
+def within(monkeypatch):
+    """The exporters in this process, where nobody computes meanwhile: to start another takes longer than they do."""
+
+    def run(command, **_):
+        export._write(command[-2], Path(command[-1]))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(export.subprocess, "run", run)
+
+
 def test_safetensors_hold_the_state_dict(network):
     found = safetensors.torch.load(EXPORTS["safetensors"](network))
     expected = network.state_dict()
@@ -47,6 +61,8 @@ def test_safetensors_hold_the_state_dict(network):
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
+@pytest.mark.usefixtures("within")
+@pytest.mark.filterwarnings("ignore")  # the exporter's own
 def test_a_program_gives_the_same_logits_for_any_number_of_images(network, images):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     program = torch.export.load(io.BytesIO(EXPORTS["pt2"](network))).module()
@@ -56,7 +72,8 @@ def test_a_program_gives_the_same_logits_for_any_number_of_images(network, image
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
-@pytest.mark.filterwarnings("ignore")  # the exporter's own
+@pytest.mark.usefixtures("within")
+@pytest.mark.filterwarnings("ignore")
 def test_onnx_gives_the_same_logits_for_any_number_of_images(network, images):
     session = onnxruntime.InferenceSession(EXPORTS["onnx"](network))
     with torch.no_grad():
@@ -99,8 +116,8 @@ def test_a_program_that_cannot_be_made_is_one_sentence(monkeypatch):
 CARD = Card(Preparation(16, 20, (0.5, 0.25, 0.75), (0.5, 0.25, 0.125), "bicubic"), ("cat", 'the "dog"', "it's\\n"))
 
 
-@pytest.fixture(scope="module")
-def exported():
+@pytest.fixture
+def exported(within):
     return {form: write(build(plan(small("resnet"))), CARD, small("resnet")) for form, write in EXPORTS.items()}
 
 

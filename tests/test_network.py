@@ -78,16 +78,16 @@ def check_counts_and_shapes(network, config):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_what_their_plan_says(name):
-    """Large networks on torch's meta device, where nothing is allocated; deep ones faster on the CPU."""
+    """Wide networks on torch's meta device, where nothing is allocated; deep ones faster on the CPU."""
     config = PRESETS[name]
-    if plan(config).params < 2e7 and config.form == "cifar":
+    if plan(config).params < 4e7:
         config = on_tiny_images(config)
-        check_counts_and_shapes(build(plan(config)), config)
+        check_counts_and_shapes(blank(plan(config)).to_empty(device="cpu"), config)
     else:
         check_counts_and_shapes(blank(plan(config)), config)
 
 
-DRAWS = 160  # for each family, of which some are alike
+DRAWS = 115  # for each family, of which some are alike
 
 
 def values_of(knob, example):
@@ -124,7 +124,7 @@ def test_any_configuration_is_what_its_plan_says(family):
             check_counts_and_shapes(build(plan(config)), config)
 
     check()
-    assert len(drawn) >= 105, refused  # three families: more than 300
+    assert len(drawn) >= 76, refused  # four families: more than 300
     assert len(refused) <= 0.15 * DRAWS, refused
 
 

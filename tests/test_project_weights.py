@@ -17,7 +17,7 @@ from explorer.running import project_weights, weights
 from explorer.running.network import blank, run
 from explorer.running.project_weights import FOLDER, Trained
 
-FRESH, IMAGES = 2, 1000  # seed and number: neither of the images to learn from, nor of those of the card
+FRESH, IMAGES = 2, 400  # seed and number: neither of the images to learn from, nor of those of the card
 MOST_BYTES = 8_000_000
 TRAINED = {one.weights.identity: one for one in project_weights.all_trained()}
 
@@ -41,11 +41,11 @@ def test_accuracy_on_fresh_images_is_the_cards(trained: Trained, fresh):
     prepared = trained.weights.card.preparation
     right = 0
     with torch.inference_mode():
-        for start in range(0, IMAGES, 250):
-            pixels = [image.transpose(1, 2, 0) for image in fresh.images[start : start + 250]]
+        for start in range(0, IMAGES, 200):
+            pixels = [image.transpose(1, 2, 0) for image in fresh.images[start : start + 200]]
             logits, _ = run(network, to_tensor(pixels, prepared))
-            right += int((logits.argmax(1).numpy() == fresh.labels[start : start + 250]).sum())
-    assert right / IMAGES == pytest.approx(trained.about.accuracy, abs=0.01)
+            right += int((logits.argmax(1).numpy() == fresh.labels[start : start + 200]).sum())
+    assert right / IMAGES == pytest.approx(trained.about.accuracy, abs=0.02)
     assert trained.weights.card.classes == CLASSES
 
 

@@ -170,21 +170,18 @@ def test_gradient_flow_says_it_too():
     assert any("is not known" in said for said in infos(fine(app.run())))
 
 
-@pytest.mark.parametrize(
-    ("typed", "reason"),
-    [
+def test_what_cannot_be_is_refused_in_one_sentence_and_changes_nothing():
+    app = upload(looking_at_grey(), "mine.safetensors", brighter_than_the_mean()).run()
+    for typed, reason in (
         ({"mean": "half", "std": "1"}, "'half' is not a number"),
         ({"mean": "0.5", "std": "0"}, "a deviation is above 0"),
         ({"mean": "0.5", "std": ""}, "give one or three values of each"),
         ({"mean": "0.1, 0.2", "std": "1, 1"}, "give one or three values of each"),
-        ({"names": "only one"}, "There are 1 class names, and the network has 10 classes"),
-    ],
-)
-def test_what_cannot_be_is_refused_in_one_sentence_and_changes_nothing(typed, reason):
-    app = say(upload(looking_at_grey(), "mine.safetensors", brighter_than_the_mean()).run(), **typed)
-    (sentence,) = messages(app)
-    assert reason in sentence
-    assert answer(app) == "class 1"
+        ({"mean": "", "std": "", "names": "only one"}, "There are 1 class names, and the network has 10 classes"),
+    ):
+        (sentence,) = messages(say(app, **typed))
+        assert reason in sentence
+        assert answer(app) == "class 1"
 
 
 def test_a_card_of_another_network_is_left_out_and_the_weights_are_used():

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from explorer.families import PRESETS, plan
 from explorer.running import project_weights
@@ -30,13 +31,16 @@ TRAINING = "pages/training.py"
 
 def opened(page: str = ARCHITECTURE, /, **link: str) -> AppTest:
     """A new session, opened by a link."""
-    return visit(unvisited(**link), page)
+    return fine(unvisited(page, **link).run())
 
 
-def unvisited(**link: str | list[str]) -> AppTest:
-    """A new session whose address is typed and whose first page has not been run; a list is a value given twice."""
+def unvisited(page: str = ARCHITECTURE, /, **link: str | list[str]) -> AppTest:
+    """A new session whose address is typed and whose page has not been run; a list is a value given twice."""
     app = AppTest.from_file(ROOT / "app.py", default_timeout=60)
     app.query_params = dict(link)
+    if page != ARCHITECTURE:
+        # AppTest's switch_page would run the first page before; by st.navigation a page is the hash of its address
+        app._page_hash = calc_hash(Path(page).stem.replace("_", "-"))
     return app
 
 
