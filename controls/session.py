@@ -18,7 +18,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from controls import kept
 from explorer import links
 from explorer.counting import comparisons as contenders
-from explorer.counting.design_space import Search
+from explorer.counting.search import Search
 from explorer.families import FAMILIES, Config, ConfigError, family_of, knobs, plan
 from explorer.learning import trained
 from explorer.links import Choice

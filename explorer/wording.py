@@ -23,6 +23,17 @@ def decimal(value: float, digits: int = 4) -> str:
     return MINUS + text if value < 0 else text
 
 
+def many(count: int) -> str:
+    """A whole number that may be beyond all counting: 64,000, or 5.45 billion, or 1.13 × 10^15."""
+    if count < 1_000_000:
+        return f"{count:,}"
+    for word, factor in (("million", 10**6), ("billion", 10**9), ("trillion", 10**12)):
+        if count < 1000 * factor:
+            return f"{count / factor:.3g} {word}" if count < 999.5 * factor else f"1,000 {word}"
+    digits, _, power = f"{count:.2e}".partition("e+")
+    return f"{float(digits):g} × 10^{int(power)}"
+
+
 def size(value: float) -> str:
     """Bytes, in powers of a thousand: 102.2 MB."""
     return f"{number(value)}B" if abs(value) >= 1e3 else f"{value:.0f} B"

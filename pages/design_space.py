@@ -17,9 +17,7 @@ st.subheader("Two knobs")
 knob_map(config)
 
 st.subheader("Under a budget")
-st.caption(
-    "Which networks come closest to the limits without passing one? The ticked knobs are turned, all others stay."
-)
+st.caption("Which network is the best one within some limits? The chosen knobs are turned, all others stay.")
 budget_search(config)
 
 st.subheader("Among the published")

@@ -1,8 +1,6 @@
-"""Curves, maps and the search against networks that are written one by one."""
+"""Curves and maps against networks that are written one by one."""
 
 import itertools
-import math
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 
 from explorer.counting import design_space
 from explorer.counting.costs import summary
-from explorer.counting.design_space import MEASURES, Grid, axes, curve, grid, marks, reach, samples, search
+from explorer.counting.design_space import MEASURES, Grid, axes, curve, grid, marks, reach, samples
 from explorer.families import PRESETS, TITLES, ConfigError, knobs, parse, plan, write_plan
 
 RESNET, SMALL = PRESETS["resnet50"], PRESETS["resnet20_cifar"]
@@ -322,154 +320,3 @@ def test_any_two_knobs_can_be_a_map(name):
             except ConfigError:
                 exact = False
             assert mark.exact == exact
-
-
-# -- the search --------------------------------------------------------------------------------------------------------
-
-# a space small enough to be tried by hand
-SPACE = {"bottleneck": range(9), "norm": ("batch", "group", "none"), "stem": ("imagenet", "cifar", "deep", "tiered")}
-TINY = parse({"family": "densenet", "blocks": (2, 2, 2), "growth_rate": 4, "stem_width": 8, "input_size": 32})
-
-
-def brute_force(params, macs):
-    """All that are within the limits: configuration -> share of the limits."""
-    found = {}
-    for values in itertools.product(*SPACE.values()):
-        config = TINY.replace(**dict(zip(SPACE, values, strict=True)))
-        here = write_plan(config)
-        limits = [(here.params, params), (here.macs, macs)]
-        shares = [cost / limit for cost, limit in limits if limit is not None]
-        if all(share <= 1 for share in shares):
-            found[config] = sum(shares) / len(shares)
-    return found
-
-
-@pytest.mark.parametrize(("params", "macs"), [(20_000, None), (None, 1_000_000), (25_000, 10_000_000), (10**9, 10**12)])
-def test_a_search_finds_what_trying_all_finds(params, macs):
-    expected = brute_force(params, macs)
-    assert expected
-    result = search(TINY, [*SPACE], params, macs, most=1000, seconds=60)
-    assert result.tried == result.combinations == 9 * 3 * 4
-    assert {one.config: one.used for one in result.found} == pytest.approx(expected)
-    assert len(result.found) == len(expected)
-    few = search(TINY, [*SPACE], params, macs, most=4, seconds=60)
-    assert [one.used for one in few.found] == pytest.approx(sorted(expected.values(), reverse=True)[:4])
-
-
-@pytest.mark.parametrize(
-    ("config", "names", "params", "macs"),
-    [
-        (SMALL, ["blocks", "width"], 300_000, 60_000_000),
-        (DENSENET, ["growth_rate", "blocks"], 5_000_000, None),
-        (CLIQUE, ["widths", "layers", "bottleneck"], None, 300_000_000),
-        (PRESETS["resnext50_32x4d"], ["cardinality", "group_width"], 25_000_000, 4_000_000_000),
-    ],
-)
-def test_what_is_found_keeps_the_limits(config, names, params, macs):
-    result = search(config, names, params, macs, seconds=0.5)
-    assert 0 < len(result.found) <= 10
-    used = [one.used for one in result.found]
-    assert used == sorted(used, reverse=True)
-    assert len({one.config for one in result.found}) == len(result.found)
-    for one in result.found:
-        here = write_plan(one.config)
-        assert (one.params, one.macs) == (here.params, here.macs)
-        shares = [cost / limit for cost, limit in ((here.params, params), (here.macs, macs)) if limit]
-        assert max(shares) <= 1
-        assert one.used == pytest.approx(sum(shares) / len(shares))
-        # the other knobs stay
-        assert one.config.changes(config).keys() <= {*names}
-
-
-def test_what_was_found_is_about_a_network_until_another_knob_or_the_family_changes():
-    result = search(TINY, ["norm", "stem"], params=10**6, seconds=60)
-    assert (result.config, result.names, result.complete) == (TINY, ("norm", "stem"), True)
-    assert all(result.is_about(one.config) for one in (result, *result.found))
-    assert result.is_about(TINY.replace(norm="group"))
-    assert not result.is_about(TINY.replace(growth_rate=5))
-    assert not result.is_about(SMALL)
-
-
-@pytest.mark.parametrize(
-    ("name", "limits"),
-    [
-        ("resnet20_cifar", (1_000_000, 300_000_000)),  # 0.27 M parameters, 41 M MACs
-        ("resnet50", (25_000_000, 4_000_000_000)),  # 26 M, 4.1 G
-        ("densenet40_12_cifar", (1_000_000, 300_000_000)),  # 1.1 M, 0.3 G
-    ],
-)
-def test_limits_to_search_under(name, limits):
-    assert design_space.usual_limits(plan(PRESETS[name])) == limits
-
-
-def test_a_limit_may_be_reached_and_not_passed():
-    here = plan(SMALL)
-    best = search(SMALL, ["blocks"], here.params, here.macs, seconds=60).found[0]
-    assert (best.config, best.used) == (SMALL, 1)
-    assert SMALL not in [one.config for one in search(SMALL, ["blocks"], here.params - 1, most=100, seconds=60).found]
-
-
-def test_lists_are_turned_as_a_whole():
-    # in the proportion of 3 to 3 to 3, which is all alike; as far as the sliders
-    result = search(SMALL, ["blocks"], 10**9, most=1000, seconds=60)
-    assert {one.config.blocks for one in result.found} == {(n, n, n) for n in range(1, 41)}
-    assert result.tried == result.combinations == 40
-    # 2 to 4 to 2: half of it, the double of it
-    result = search(SMALL.replace(blocks=(2, 4, 2)), ["blocks"], 10**9, most=1000, seconds=60)
-    found = {one.config.blocks for one in result.found}
-    assert found >= {(1, 2, 1), (2, 4, 2), (4, 8, 4), (20, 40, 20), (1, 1, 1), (40, 40, 40)}
-    for one in found:
-        assert len(set(one)) == 1 or (one[0] == one[2] and abs(one[0] - one[1] / 2) <= 0.5)
-
-
-def test_nothing_is_under_impossible_limits():
-    result = search(TINY, [*SPACE], params=1, seconds=60)
-    assert result.found == ()
-    assert result.tried == result.combinations == 108
-
-
-@pytest.mark.parametrize("limits", [{"params": 0}, {"macs": 0}, {"params": 0, "macs": 10**12}])
-def test_nothing_costs_nothing(limits):
-    assert search(TINY, ["norm"], **limits, seconds=60).found == ()
-
-
-@pytest.mark.parametrize(("names", "limits"), [([], {"params": 10**6}), (["norm"], {}), ([], {})])
-def test_a_search_needs_a_knob_and_a_limit(names, limits):
-    with pytest.raises(ValueError, match="at least one knob to turn and one limit"):
-        search(TINY, names, **limits)
-
-
-def test_a_search_stops_in_time_and_says_how_far_it_got(monkeypatch):
-    names = ["growth_rate", "blocks", "bottleneck", "compression", "activation", "input_size"]
-    clock = itertools.count(step=0.25)  # a quarter of a second each time that it is read
-    monkeypatch.setattr(design_space, "time", SimpleNamespace(perf_counter=clock.__next__))
-    result = search(DENSENET, names, params=8_000_000, seconds=2)
-    # begun at 0, read before each network: at 0.25, 0.5, .. 2, and at 2.25 no more
-    assert (result.tried, result.seconds) == (8, 2.5)
-    assert result.tried < result.combinations
-    # 9 bottlenecks; at most 24 of growth rates, compressions and sizes; 19 compressions are all there are
-    assert result.combinations % (9 * 6) == 0
-    assert result.combinations <= 24 * (48 + 48 + 1) * 9 * 19 * 6 * 24
-
-
-def test_a_search_of_no_time_tries_nothing():
-    result = search(TINY, [*SPACE], params=10**9, seconds=0)
-    assert (result.found, result.tried, result.combinations) == ((), 0, 108)
-
-
-@settings(max_examples=100, deadline=None, database=None, derandomize=True)
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=4))
-def test_every_combination_is_tried_once(counts):
-    options = [[*range(count)] for count in counts]
-    everything = [*itertools.product(*options)]
-    order = [*design_space.shuffled(options, len(everything))]
-    assert sorted(order) == everything
-    assert order == [*design_space.shuffled(options, len(everything))]
-
-
-@pytest.mark.parametrize("counts", [(24, 97), (24, 24, 24), (24, 97, 9, 19), (3, 2, 6, 24, 24), (24, 97, 24, 97)])
-def test_whoever_stops_early_has_seen_every_value(counts):
-    options = [[*range(count)] for count in counts]
-    seen = [*itertools.islice(design_space.shuffled(options, math.prod(counts)), 1000)]
-    for i, option in enumerate(options):
-        assert {values[i] for values in seen} == {*option}

@@ -21,8 +21,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def image_of(html):
-    """The tag's attributes and the picture in it, by strict parsers."""
-    tag = ElementTree.fromstring(html.replace(">", "/>") if not html.endswith("/>") else html)
+    """The image's attributes and the picture in it, by strict parsers."""
+    (tag, *_) = ElementTree.fromstring(re.sub("(<img[^>]*)>", r"\1/>", html))
     assert tag.tag == "img"
     start = "data:image/svg+xml;base64,"
     assert tag.attrib["src"].startswith(start)
@@ -47,10 +47,10 @@ def test_the_curve_lines_up_with_its_slider():
     # a thousandth of the slider each
     assert [x for x, _ in line] == [0, 100, 300, 1000]
     assert float(present.attrib["x1"]) == float(present.attrib["x2"]) == 100
-    # zero is at the bottom, the top at the top, half of it between them; what is beyond is cut there
+    # zero is at the bottom, the top at the top, half of it between them; what is beyond goes on above the picture
     y = [y for _, y in line]
     assert y[1] == pytest.approx((y[0] + y[2]) / 2, abs=0.1)
-    assert y[3] == y[2]
+    assert y[0] - y[3] == pytest.approx(4 * (y[0] - y[2]), abs=0.2)
     assert 0 <= y[2] <= 2
     assert SPARK_HEIGHT - 2 <= y[0] <= SPARK_HEIGHT
     # the area is what is under the line
@@ -94,21 +94,36 @@ def test_the_picture_is_as_wide_as_its_slider_and_has_the_familys_colour():
     # stretched across
     assert svg.attrib["preserveAspectRatio"] == "none"
     assert f"height:{SPARK_HEIGHT}px" in attributes["style"]
-    assert {element.attrib.get("fill") for element in svg} | {element.attrib.get("stroke") for element in svg} == {
-        *("#D55E00", "none", None)
-    }
+    colours = {element.attrib.get(use) for element in svg.iter() for use in ("fill", "stroke", "stop-color")}
+    assert colours == {"#D55E00", "none", "url(#fade)", None}
+
+
+def beyond(values, costs, present):
+    """What is written beside the curve, and at which side of it."""
+    cost = dict(zip(values, costs, strict=True))[present]
+    html = sparkline(Curve(WIDTH, values, costs, present, cost), values[0], values[-1], "#0072B2", 4 * max(1, cost))
+    (_, *spans) = ElementTree.fromstring(re.sub("(<img[^>]*)>", r"\1/>", html))
+    return [(span.text, re.search("(left|right):3px", span.attrib["style"])[1]) for span in spans]
+
+
+def test_a_curve_that_is_cut_says_how_far_it_goes():
+    assert beyond((1, 2, 4), (10, 20, 40), 1) == []  # four times as much is the edge
+    assert beyond((1, 2, 4, 8), (10, 20, 45, 310), 1) == [("↑ to 31×", "right")]
+    assert beyond((1, 2, 4, 8), (500, 90, 20, 10), 8) == [("↑ to 50×", "left")]
+    assert beyond((1, 2, 3, 4), (0, 0, 5, 0), 1) == [("↑ to 5×", "right")]  # of nothing: of one
 
 
 @pytest.mark.parametrize("name", ["resnet50", "resnet20_cifar", "densenet121", "cliquenet_s3"])
-def test_curves_of_real_networks_stay_in_their_picture(name):
+def test_curves_of_real_networks_leave_their_picture_through_the_top(name):
     config = PRESETS[name]
     for axis in axes(config):
         found = curve(config, axis, "params", count=5)
         low, high = reach(axis.knob, found.present)
         _, svg = image_of(sparkline(found, low, high, "#009E73", 2 * max(1, found.cost)))
-        for x, y in points(svg.find(f"{SVG}polyline")):
+        for (x, y), cost in zip(points(svg.find(f"{SVG}polyline")), found.costs, strict=True):
             assert 0 <= x <= 1000
-            assert 0 <= y <= SPARK_HEIGHT
+            assert y <= SPARK_HEIGHT
+            assert y >= 0 or cost > 2 * found.cost
 
 
 # -- the map of two knobs ----------------------------------------------------------------------------------------------
@@ -225,4 +240,4 @@ def test_lines_mark_the_present_network():
 
 def test_the_tag_has_nothing_that_ends_it_early():
     html = sparkline(Curve(WIDTH, (1, 2), (1, 2), 1, 1), 1, 2, "#D55E00", 2)
-    assert re.fullmatch(r'<img( [a-z]+="[^"<>]*")+>', html)
+    assert re.fullmatch(r'<div style="[^"<>]*"><img( [a-z]+="[^"<>]*")+></div>', html)

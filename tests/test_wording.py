@@ -2,7 +2,7 @@
 
 import pytest
 
-from explorer.wording import gigabytes, number, shape, size
+from explorer.wording import gigabytes, many, number, shape, size
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,18 @@ def test_bytes_in_powers_of_a_thousand(value, text):
 )
 def test_gigabytes(count, text):
     assert gigabytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        *((0, "0"), (64_000, "64,000"), (999_999, "999,999"), (2_560_000, "2.56 million")),
+        *((40**4 * 64, "164 million"), (999_900_000, "1,000 million"), (5_451_776_000, "5.45 billion")),
+        *((8**5 * 128**5, "1.13 × 10^15"), (9_999 * 10**12, "1 × 10^16")),
+    ],
+)
+def test_numbers_beyond_all_counting(count, text):
+    assert many(count) == text
 
 
 def test_a_shape():

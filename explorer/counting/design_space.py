@@ -1,12 +1,10 @@
-"""What would other settings cost? Curves along one knob, maps over two, and a search under a budget.
+"""What would other settings cost? Curves along one knob, and maps over two.
 
 Everything is counted by writing plans, about a millisecond each, so a page can afford hundreds while a slider is
 dragged. Nothing is built and nothing is run.
 """
 
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from explorer.counting.costs import receptive_field
@@ -164,116 +162,3 @@ def marks(config: Config, grid: Grid) -> list[Mark]:
                 there = config.model_dump() | at(config, grid.x, x, grid.y, y)
                 found.append(Mark(preset.title, x, y, there == other.model_dump()))
     return found
-
-
-class Found(NamedTuple):
-    config: Config
-    params: int
-    macs: int
-    used: float  # the mean share of the limits that it uses up
-
-    @property
-    def percent(self) -> float:
-        return 100 * self.used
-
-
-class Search(NamedTuple):
-    """The configurations that come closest under the limits, best first, and how far the search got."""
-
-    config: Config  # where it began
-    names: tuple[str, ...]  # of the knobs that were turned
-    found: tuple[Found, ...]
-    tried: int
-    combinations: int
-    seconds: float
-
-    @property
-    def complete(self) -> bool:
-        return self.tried == self.combinations
-
-    def is_about(self, config: Config) -> bool:
-        """Whether turning the same knobs of this network gives what was found: no other knob has changed since."""
-        if config.family != self.config.family:
-            return False
-        return config in [one.config for one in self.found] or config.changes(self.config).keys() <= set(self.names)
-
-
-def usual_limits(plan: Plan) -> tuple[int, int]:
-    """Parameters and MACs to search under: a small network's for CIFAR, or ResNet-50's, whichever this one is nearer
-    to."""
-    return (
-        1_000_000 if plan.params < 5_000_000 else 25_000_000,
-        300_000_000 if plan.macs < 1_000_000_000 else 4_000_000_000,
-    )
-
-
-MOST_SECONDS = 1.5
-MOST_VALUES = 24  # of one knob
-
-
-def search(
-    config: Config,
-    names: Sequence[str],
-    params: int | None = None,
-    macs: int | None = None,
-    most: int = 10,
-    seconds: float = MOST_SECONDS,
-) -> Search:
-    """Turn the knobs in `names` and leave the others: which networks use up the limits best without passing one?
-
-    A list knob is turned as a whole: every length in proportion to the present one, and the same number for all
-    its entries. Where there are more combinations than time, they are tried in a mixed order that is always the
-    same. Raises ValueError without a limit or without knobs.
-    """
-    if not names or (params is None and macs is None):
-        raise ValueError("A search needs at least one knob to turn and one limit to keep.")
-    by_name = {knob.name: knob for knob in knobs(type(config))}
-    options = [_options(by_name[name], config) for name in names]
-    combinations = math.prod(len(values) for values in options)
-    began, tried, found = time.perf_counter(), 0, []
-    for values in shuffled(options, combinations):
-        if time.perf_counter() - began > seconds:
-            break
-        tried += 1
-        try:
-            candidate = config.adapt(**dict(zip(names, values, strict=True)))
-        except ConfigError:
-            continue
-        plan = write_plan(candidate)
-        limits = [(cost, limit) for cost, limit in ((plan.params, params), (plan.macs, macs)) if limit is not None]
-        if all(cost <= limit for cost, limit in limits):
-            shares = [cost / limit for cost, limit in limits]
-            found.append(Found(candidate, plan.params, plan.macs, sum(shares) / len(shares)))
-    found.sort(key=lambda one: -one.used)
-    return Search(config, tuple(names), tuple(found[:most]), tried, combinations, time.perf_counter() - began)
-
-
-def _options(knob: Knob, config: Config) -> list[Any]:
-    """The values of one knob that a search tries."""
-    present = getattr(config, knob.name)
-    if knob.kind == "list":
-        largest = max(present)
-        usual = range(int(knob.least), int(min(knob.usual, 2 * MOST_VALUES)) + 1)
-        scaled = [tuple(max(int(knob.least), round(entry * n / largest)) for entry in present) for n in usual]
-        return list(dict.fromkeys([*scaled, *((n,) * len(present) for n in usual), present]))
-    if knob.kind in ("choice", "switch"):
-        return list(knob.choices) or [False, True]
-    axis = Axis(knob, -1, knob.title)
-    if knob.kind == "whole" and (knob.usual - knob.least) / knob.step < MOST_VALUES:
-        return list(range(int(knob.least), int(knob.usual) + 1, int(knob.step)))
-    values = samples(axis, config, MOST_VALUES)
-    return [value if knob.kind == "real" else round(value) for value in values]
-
-
-def shuffled(options: list[list[Any]], combinations: int) -> Iterator[tuple[Any, ...]]:
-    """Every combination once, in an order that mixes them all; the same order each time."""
-    # steps of a stride that shares no factor with the count visit every number once, and nothing is stored
-    stride = int(combinations * 0.6180339887) | 1
-    while math.gcd(stride, combinations) > 1:
-        stride += 2
-    for i in range(combinations):
-        index, values = i * stride % combinations, []
-        for option in options:
-            index, at = divmod(index, len(option))
-            values.append(option[at])
-        yield tuple(values)

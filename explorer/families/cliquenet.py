@@ -26,7 +26,7 @@ class CliqueNetConfig(Config, Stem):
         max_length=5,
         title="Channels k",
         description="channels of each layer, block by block",
-        json_schema_extra={"usual": 160},
+        json_schema_extra={"usual": 160, "grows": True},
     )
     layers: tuple[Annotated[int, Field(ge=2, le=24)], ...] = Field(
         (5, 5, 5),
@@ -34,7 +34,7 @@ class CliqueNetConfig(Config, Stem):
         max_length=5,
         title="Layers",
         description="layers of each clique; every two of them are connected both ways",
-        json_schema_extra={"usual": 12},
+        json_schema_extra={"usual": 12, "grows": True},
     )
     attention: bool = Field(
         False,
@@ -52,7 +52,7 @@ class CliqueNetConfig(Config, Stem):
         le=1,
         title="Compression (C)",
         description="share of a block's channels that a 1x1 passes on to the classifier; 1: all, without the 1x1",
-        json_schema_extra={"step": 0.05},
+        json_schema_extra={"step": 0.05, "grows": True, "off": 1},
     )
     block_feature: Literal["first", "second"] = Field(
         "second", title="Block feature", description="which pass the classifier sees, beside the block's input"
@@ -258,6 +258,8 @@ FAMILY = Family(
     depth=depth,
     depths=depths,
     recognise=recognise,
+    width=lambda cfg: min(cfg.widths),
+    width_is="channels k of each layer, in the block that has the fewest",
     presets={
         "cliquenet_s0": Preset("CliqueNet-S0", _imagenet((36, 64, 100, 80), (5, 6, 6, 6))),
         "cliquenet_s1": Preset("CliqueNet-S1", _imagenet((36, 80, 120, 100), (5, 6, 6, 6))),

@@ -19,7 +19,7 @@ class DenseNetConfig(Config, Stem):
         le=128,
         title="Growth rate k",
         description="channels that each layer adds to what all later layers read",
-        json_schema_extra={"usual": 64},
+        json_schema_extra={"usual": 64, "grows": True},
     )
     blocks: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
         (6, 12, 24, 16),
@@ -27,7 +27,7 @@ class DenseNetConfig(Config, Stem):
         max_length=5,
         title="Layers",
         description="layers of each dense block; a transition between blocks halves the image",
-        json_schema_extra={"usual": 64},
+        json_schema_extra={"usual": 64, "grows": True},
     )
     bottleneck: int = Field(
         4,
@@ -35,6 +35,7 @@ class DenseNetConfig(Config, Stem):
         le=8,
         title="Bottleneck b",
         description="a 1x1 convolution to b times k channels before each 3x3; 0: none (with it: DenseNet-B)",
+        json_schema_extra={"grows": True, "off": 0},
     )
     compression: float = Field(
         0.5,
@@ -42,7 +43,7 @@ class DenseNetConfig(Config, Stem):
         le=1,
         title="Compression θ",
         description="share of channels that a transition keeps; 1: all (below 1: DenseNet-C)",
-        json_schema_extra={"step": 0.05},
+        json_schema_extra={"step": 0.05, "grows": True},
     )
 
     MAIN: ClassVar[tuple[str, ...]] = ("growth_rate", "blocks", "bottleneck", "compression")
@@ -163,6 +164,8 @@ FAMILY = Family(
     depth=depth,
     depths=depths,
     recognise=recognise,
+    width=lambda cfg: cfg.growth_rate,
+    width_is="the growth rate k: channels that each layer adds",
     presets={
         **{
             f"densenet{d}": Preset(f"DenseNet-{d}", _imagenet(d), torchvision="" if d == 264 else f"densenet{d}")

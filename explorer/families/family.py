@@ -69,6 +69,9 @@ class Family:
     examples: tuple[Config, ...]
     about: str  # markdown with formulas
     papers: Mapping[str, str]  # title -> address
+    # channels of the narrowest convolution larger than 1x1 behind the stem; None: it is read off the plan
+    width: Callable[[Any], int] | None = None
+    width_is: str = "channels of the narrowest convolution larger than 1x1 behind the stem"
     siblings: Mapping[str, Sibling] = field(default_factory=lambda: COMMON_SIBLINGS)
     # keys of siblings and names of published networks: the first that the network has, and that is for such images, is
     # its most telling contender

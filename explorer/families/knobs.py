@@ -30,6 +30,8 @@ class Knob(NamedTuple):
     unit: str = ""
     length: tuple[int, int] | None = None  # how many entries a list may have
     changes_costs: bool = True  # False where no value of it changes parameters, MACs or the receptive field
+    grows: bool = False  # True where neither costs nor depth nor width ever fall as it rises, `off` aside
+    off: float | None = None  # the value that switches off what the knob sets, and stands apart from the others
 
     @property
     def in_sentence(self) -> str:
@@ -116,6 +118,8 @@ def _knob(config: type[Knobs], name: str) -> Knob:
         unit=extra.get("unit", ""),
         length=length,
         changes_costs=extra.get("changes_costs", True),
+        grows=extra.get("grows", False),
+        off=extra.get("off"),
     )
 
 

@@ -30,7 +30,7 @@ class ResNetConfig(Config, Stem):
         max_length=4,
         title="Blocks",
         description="residual blocks of each stage; each stage after the first halves the image and doubles the width",
-        json_schema_extra={"usual": 40},
+        json_schema_extra={"usual": 40, "grows": True},
     )
     width: int = Field(
         64,
@@ -38,7 +38,7 @@ class ResNetConfig(Config, Stem):
         le=1024,
         title="Width",
         description="channels of the first stage's 3x3 convolutions; a bottleneck's output has four times as many",
-        json_schema_extra={"usual": 256, "step": 4},
+        json_schema_extra={"usual": 256, "step": 4, "grows": True},
     )
     cardinality: int = Field(
         1,
@@ -54,7 +54,7 @@ class ResNetConfig(Config, Stem):
         le=512,
         title="Group width",
         description="channels of each path in the first stage; 0: the width shared out among the paths",
-        json_schema_extra={"usual": 128},
+        json_schema_extra={"usual": 128, "grows": True, "off": 0},
     )
     order: Literal["post", "pre"] = Field(
         "post",
@@ -322,6 +322,11 @@ def depth(cfg: ResNetConfig) -> int:
     return layers + (4 if is_wide(cfg) and cfg.block == "basic" else 2)
 
 
+def width(cfg: ResNetConfig) -> int:
+    """Channels of the first stage's 3x3; each later stage has twice as many."""
+    return cfg.cardinality * cfg.group_width or cfg.width
+
+
 def is_wide(cfg: ResNetConfig) -> bool:
     return cfg.stem == "cifar" and cfg.order == "pre" and cfg.width > cfg.stem_width
 
@@ -375,6 +380,8 @@ FAMILY = Family(
     depth=depth,
     depths=depths,
     recognise=recognise,
+    width=width,
+    width_is="channels of the first stage's 3x3 convolutions, all groups together; each later stage has twice as many",
     presets={
         **{
             name: Preset(title, _imagenet(depth, **fields), torchvision=name)

@@ -37,7 +37,7 @@ class VGGConfig(Config):
         max_length=5,
         title="Layers",
         description="3x3 convolutions of each stage; a max pool after each stage halves the image",
-        json_schema_extra={"usual": 8},
+        json_schema_extra={"usual": 8, "grows": True},
     )
     widths: tuple[Annotated[int, Field(ge=4, le=2048)], ...] = Field(
         (64, 128, 256, 512, 512),
@@ -45,7 +45,7 @@ class VGGConfig(Config):
         max_length=5,
         title="Channels",
         description="channels of each stage's convolutions",
-        json_schema_extra={"usual": 512, "step": 4},
+        json_schema_extra={"usual": 512, "step": 4, "grows": True},
     )
     pool_size: int = Field(
         7,
@@ -53,7 +53,7 @@ class VGGConfig(Config):
         le=14,
         title="Pooled size",
         description="side of the map that the classifier reads as one vector, whatever the size of the image",
-        json_schema_extra={"unit": "px"},
+        json_schema_extra={"unit": "px", "grows": True},
     )
     hidden: int = Field(
         4096,
@@ -61,7 +61,7 @@ class VGGConfig(Config):
         le=8192,
         title="Classifier width",
         description="width of the classifier's two hidden layers; 0: none, the classifier reads the features itself",
-        json_schema_extra={"usual": 4096, "step": 64},
+        json_schema_extra={"usual": 4096, "step": 64, "grows": True, "off": 0},
     )
 
     MAIN: ClassVar[tuple[str, ...]] = ("layers", "widths", "pool_size", "hidden")
@@ -173,6 +173,8 @@ FAMILY = Family(
     depth=depth,
     depths=depths,
     recognise=recognise,
+    width=lambda cfg: min(cfg.widths),
+    width_is="channels of the convolutions, in the stage that has the fewest",
     presets={
         **{f"vgg{d}": Preset(f"VGG-{d}", VGGConfig(layers=layers), f"vgg{d}") for d, layers in DEPTHS.items()},
         **{

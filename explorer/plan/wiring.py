@@ -50,6 +50,12 @@ def body(plan: Plan) -> tuple[Op, ...]:
     return tuple(op for op in plan.ops[1:] if op.stage != head)
 
 
+def width(plan: Plan) -> int:
+    """Channels of the narrowest convolution larger than 1x1 behind the stem; 0 where there is none."""
+    weighted = [op for op in body(plan) if op.stage != "stem" and KINDS[op.kind].weighted]
+    return min((op.shape[0] for op in weighted if getattr(op.attributes, "kernel", 1) > 1), default=0)
+
+
 def stage_ends(plan: Plan) -> dict[str, Op]:
     """Stage of the body -> its last feature map that another stage reads, or its last one if none does."""
     stage_of = {op.name: op.stage for op in plan.ops}

@@ -29,15 +29,29 @@ INK = "#222222"  # on the colours of a map
 def sparkline(curve: Curve, low: float, high: float, colour: str, top: float) -> str:
     """The curve as an HTML image, as wide as the slider whose ends are `low` and `high`, so that it lines up with it.
 
-    From zero at the bottom to `top`, where it is cut; a line marks the present value. After Willett et al.,
-    Scented widgets, 2007.
+    From zero at the bottom to `top`, where it leaves the picture; how far it goes on is written beside that. A line
+    marks the present value. After Willett et al., Scented widgets, 2007.
     """
     svg = base64.b64encode(_spark(curve, low, high, colour, top).encode()).decode()
     says = f"from {curve.costs[0]:,} to {curve.costs[-1]:,}, now {curve.cost:,}"
     # an <img>, since Streamlit's sanitiser takes <svg> out of the page
     return (
-        f'<img src="data:image/svg+xml;base64,{svg}" alt="{says}" title="{says}" '
-        f'style="display:block;width:calc(100% - 12px);height:{SPARK_HEIGHT}px;margin:-10px 6px 6px">'
+        f'<div style="position:relative;margin:-10px 6px 6px"><img src="data:image/svg+xml;base64,{svg}" alt="{says}" '
+        f'title="{says}" style="display:block;width:100%;height:{SPARK_HEIGHT}px">'
+        f"{_beyond(curve, low, high, top)}</div>"
+    )
+
+
+def _beyond(curve: Curve, low: float, high: float, top: float) -> str:
+    """How many times the present cost the curve goes up to, where it leaves the picture; nothing where it stays in."""
+    above = [value for value, cost in zip(curve.values, curve.costs, strict=True) if cost > top]
+    if not above:
+        return ""
+    # on the side on which it is cut, against the edge: there is no line but what goes up
+    side = "left" if above[0] - low < high - above[-1] else "right"
+    return (
+        f'<span style="position:absolute;top:0;{side}:3px;font-size:11px;line-height:12px;font-weight:600">'
+        f"↑ to {max(curve.costs) / max(1, curve.cost):,.0f}×</span>"
     )
 
 
@@ -45,7 +59,7 @@ def _spark(curve: Curve, low: float, high: float, colour: str, top: float) -> st
     """As SVG; x in thousandths of the slider."""
     reach = (high - low) or 1
     x = [1000 * (value - low) / reach for value in curve.values]
-    y = [SPARK_HEIGHT - 1 - (SPARK_HEIGHT - 3) * min(1, cost / top) for cost in curve.costs]
+    y = [SPARK_HEIGHT - 1 - (SPARK_HEIGHT - 3) * cost / top for cost in curve.costs]  # what is above is cut off
     present = 1000 * (curve.present - low) / reach
     points = " ".join(f"{a:.0f},{b:.1f}" for a, b in zip(x, y, strict=True))
     under = f"{x[0]:.0f},{SPARK_HEIGHT} {points} {x[-1]:.0f},{SPARK_HEIGHT}"
@@ -53,7 +67,10 @@ def _spark(curve: Curve, low: float, high: float, colour: str, top: float) -> st
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1000 {SPARK_HEIGHT}" preserveAspectRatio="none" '
         f'width="1000" height="{SPARK_HEIGHT}">'
-        f'<polygon points="{under}" fill="{colour}" opacity="0.18"/>'
+        # the area fades towards the top, so that the edge at which it is cut is not taken for the curve
+        f'<linearGradient id="fade" gradientUnits="userSpaceOnUse" x1="0" x2="0" y1="{SPARK_HEIGHT}" y2="0">'
+        f'<stop stop-color="{colour}" stop-opacity="0.35"/><stop offset="1" stop-color="{colour}" stop-opacity="0"/>'
+        f'</linearGradient><polygon points="{under}" fill="url(#fade)"/>'
         f'<polyline points="{points}" {thin} stroke-width="1.5"/>'
         f'<line x1="{present:.0f}" x2="{present:.0f}" y1="0" y2="{SPARK_HEIGHT}" {thin} stroke-width="2"/></svg>'
     )
