@@ -133,7 +133,7 @@ def test_a_question_stands_in_the_link_and_waits_for_a_click():
     assert found(again) is None
     # He et al., table 6: 0.85 M parameters
     assert "853,018" in said(again)
-    assert "64,000 combinations: Blocks 1 to 40 in each of the stages." in said(again)
+    assert "64,000 combinations. Blocks: 1 to 40 in each of the stages." in said(again)
     table = found(searched(again))
     assert (table.depth >= 44).all()
     assert (table.params <= 853_018).all()

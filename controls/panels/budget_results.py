@@ -112,5 +112,5 @@ def _at_best(found: Search) -> str:
         return "There may be better ones among them."
     last = found.found[-1].costs
     tie = found.best_undecided <= goal.rank(question, last, last)[0]
-    rest = "they are at best equal to these" if tie else "but some may be better than these"
-    return f"None of them is {goal.beyond(found.best_undecided)}: {rest}."
+    rest = "they are at best as good as these, and may rank among them" if tie else "but some may be better than these"
+    return f"None of them is {goal.beyond(found.best_undecided)}, {rest}."

@@ -25,8 +25,8 @@ def budget_search(config: Config) -> None:
     """A question to put together, and the answers to the last one while they are about this network."""
     question, names = _question(config), _names(config)
     combinations = space(config, names).combinations if names else 0
-    ranges = "; ".join(f"{_titles(config)[name]} {extent(config, name)}" for name in names)
-    st.caption(f"{many(combinations)} combinations: {ranges}." if names else "Choose a knob to turn.")
+    ranges = "; ".join(f"{_titles(config)[name]}: {extent(config, name)}" for name in names)
+    st.caption(f"{many(combinations)} combinations. {ranges}." if names else "Choose a knob to turn.")
     search.check(names, question)
     last = session.visitor().search
     answered = last is not None and last.is_about(config) and (last.question, last.names) == (question, names)
@@ -117,7 +117,7 @@ def _limit(config: Config, limit: Limit, usual: int) -> int | None:
         st,
         f"{LABELS[limit]}, at most",
         (NUMBER, NONE, *presets),
-        title=lambda one: {NUMBER: "this number", NONE: "no limit"}.get(one) or f"as many as {TITLES[one]}",
+        title=lambda one: {NUMBER: "this number", NONE: "no limit"}.get(one) or f"{TITLES[one]}'s",
     )
     if by == NONE:
         st.caption("Not limited.")
