@@ -29,12 +29,12 @@ STORY = Story(
             {"network": "plain56_cifar", "against": "resnet56_cifar", **FEW},
             "Does its gradient vanish? No: batch norm keeps it alive, as the paper says (section 4.1). In the fresh"
             " Plain-56 it even grows some 25,000-fold toward the input; with shortcuts 46-fold.",
-            "The two lines on the left, where the input is.",
+            "The two verdicts, and the lines below them: the input is on the left.",
         ),
         Step(
             "Gradient flow",
             {"network": "resnet56_cifar", "view": "shortcuts", **FEW},
-            "Each shortcut hands the gradient on as it is: on average 66 % comes that way, past the block. So the "
+            "Each shortcut hands the gradient on as it is: on average 66% comes that way, past the block. So the "
             "network acts as a sum of many paths, and the short ones carry most (Veit et al., 1605.06431).",
             "The shortcut's part of each bar.",
         ),
@@ -42,7 +42,7 @@ STORY = Story(
             "Architecture",
             {"network": "resnet56_cifar"},
             "The same 56 layers with 27 shortcuts, which have no parameters: there are 853,018, as in Plain-56. "
-            "This one learns: 6.97 % test error on CIFAR-10 (table 6 of the paper).",
+            "This one learns: 6.97% test error on CIFAR-10 (table 6 of the paper).",
             "The arcs, counted below the drawing.",
         ),
         Step(

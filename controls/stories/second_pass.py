@@ -18,7 +18,7 @@ STORY = Story(
             "Architecture",
             {"network": "cliquenet_k12_t12", "block_feature": "first", "transit": "first"},
             "The same network without its second pass has 104,346 parameters and 50,119,648 MACs; with it 128,538 "
-            "and 71,021,536. MACs grow by 42 %, parameters by 23 %: the passes share kernels.",
+            "and 71,021,536. MACs grow by 42%, parameters by 23%: the passes share kernels.",
             "The costs, and the lane that is gone.",
         ),
         Step(
@@ -32,7 +32,7 @@ STORY = Story(
             "Feature maps",
             TRAINED,
             "One layer's channels after each pass, and what the second changed: red is more, blue less, white the "
-            "same. This CliqueNet is right on 97.8 % of 2,000 test images, says the sidebar.",
+            "same. This CliqueNet is right on 97.8% of 2,000 test images, says the sidebar.",
             "The three pictures, and their one scale.",
             heading="First pass, second pass",
         ),
@@ -40,7 +40,7 @@ STORY = Story(
             "Training",
             {"network": "cliquenet_k12_t12", "block_feature": "first", "transit": "first"},
             "Would one pass do? Here is the network without its second, with the data and the recipe by which the "
-            "other came to 97.8 %. Train it, and compare.",
+            "other came to 97.8%. Train it, and compare.",
             "Train, and then its accuracy on test images.",
         ),
     ),
