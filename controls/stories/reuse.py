@@ -24,8 +24,8 @@ STORY = Story(
         Step(
             "Gradient flow",
             TRAINED | {"view": "feeds", "batch": "2"},
-            "After training on Shapes, does a layer still read the early ones? Yes: each row spreads its weights "
-            "over all sources alike, as in figure 5 of the paper.",
+            "After training on Shapes, does a layer still read the early ones? Yes: each row has weights on all its "
+            "sources. In figure 5 of the paper, too, deep layers use early features.",
             "The right matrix: old sources are on the left.",
         ),
         Step(
