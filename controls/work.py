@@ -40,7 +40,8 @@ from explorer.wording import duration
 MOST_UNASKED = 5.0  # seconds that are spent without a click
 MOST_REMEMBERED = 96  # results of one visitor; a map of 224x224 pixels is 0.6 MB
 CALL = 7e-5  # seconds to start an operation
-TELLING = 1.0  # seconds of work that say something about the machine's speed
+TELLING = 1.0  # seconds that work must take, and be computed to take, to tell how fast the machine is
+MOST_DELAY = 4.0  # times longer or shorter than computed that work is expected to take
 WORTH = 60.0  # seconds for which what a busy machine told is kept
 
 T = TypeVar("T")
@@ -233,9 +234,9 @@ def _timed(task: Task[T], progress: Progress) -> T:
     expected, began = task.seconds, time.perf_counter()
     value = task.run(progress)
     seconds = time.perf_counter() - began
-    if seconds > TELLING and task.macs:
+    if min(seconds, computed := estimate(task.macs, task.calls)) > TELLING:
         # halfway on a scale of ratios: a moment in which the machine is busy shall not count for all
-        delay = (expected * seconds) ** 0.5 / estimate(task.macs, task.calls)
+        delay = min(MOST_DELAY, max(1 / MOST_DELAY, (expected * seconds) ** 0.5 / computed))
         _delays[session.device(), task.work] = delay, time.monotonic() + WORTH if devices.busy() else inf
     return value
 

@@ -1,7 +1,9 @@
 """Long work: announced, started by a click where it takes long, stopped, refused, remembered."""
 
+import time
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from controls import session, work
 from controls.work import Task
 from explorer.counting.budget import BudgetError
 from explorer.errors import ExplorerError
+from explorer.running import devices
 
+MEASURED: Any = devices.macs_per_second
 RUNS: list[Any] = []  # what was run, in order
 Progress = Callable[[int, int], None]
 
@@ -239,15 +243,24 @@ def test_finished_work_tells_how_long_such_work_takes_here(monkeypatch: pytest.M
     assert task.seconds == pytest.approx(8)
     took(Task("", 80, partial(double, 1)), 4)  # of 16 and 4, for twice the work
     assert task.seconds == pytest.approx(4)
-    took(task, 0.1)  # too short to say anything
+    took(Task("", 9, partial(double, 1)), 10)  # 0.9 seconds are too short to say anything
     assert task.seconds == pytest.approx(4)
-    took(task, 16)
+    took(task, 1e6)  # 4 times at most
+    assert task.seconds == pytest.approx(16)
     assert Task("", 40, partial(refuse, 1)).seconds == 4  # other work has other delays
 
     # what a busy machine says is worth a minute
     monkeypatch.setattr(work.devices, "busy", lambda: True)
-    took(task, 32)
-    assert task.seconds == pytest.approx(16)
+    took(task, 4)
+    assert task.seconds == pytest.approx(8)
     now = work.time.monotonic()
     monkeypatch.setattr(work.time, "monotonic", lambda: now + 61)
     assert task.seconds == 4
+
+
+def test_a_devices_speed_is_not_that_of_what_else_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where other programs have their turn a thousand times as long, the clock runs on and the processor's does not."""
+    clock = SimpleNamespace(perf_counter=lambda: 1000 * time.perf_counter(), process_time=time.process_time)
+    monkeypatch.setattr(devices, "time", clock)
+    # by the clock even 100 G a second would be 0.1 G
+    assert MEASURED.__wrapped__("cpu") > 5e8

@@ -1,7 +1,6 @@
 """Where do networks run, whose turn is it, and what fits? Out of memory becomes a clear error."""
 
 import ctypes
-import math
 import os
 import sys
 import threading
@@ -20,6 +19,7 @@ from explorer.wording import gigabytes
 T = TypeVar("T")
 
 M_MMAP_THRESHOLD, OWN_BLOCK = -3, 128 * 1024  # of malloc.h; bytes, where glibc starts before it learns
+MEASURING = 0.5  # seconds, about, in which a device's speed is measured
 
 
 class Device(NamedTuple):
@@ -55,38 +55,31 @@ def device_limits(device: str) -> Limits:
     return limits(free(device))
 
 
-WORTH = 60.0  # seconds for which a speed that was measured while the machine was busy is kept
-_speeds: dict[str, tuple[float, float]] = {}  # of a device, and until when of time.monotonic
-
-
 def busy() -> bool:
     """Whether as much is running as the machine has cores, beside what asks."""
     return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
+@lru_cache
 def macs_per_second(device: str) -> float:
-    """Multiply-accumulates that a network does there in a second, roughly; measured once, and once more a minute after
-    it was measured on a busy machine.
-    """
-    speed, until = _speeds.get(device, (0.0, 0.0))
-    if time.monotonic() >= until:
-        speed, until = _measured_speed(device), time.monotonic() + WORTH if busy() else math.inf
-        _speeds[device] = speed, until
-    return speed
+    """Multiply-accumulates that a network does there in a second, roughly, while nothing else runs; measured once.
 
-
-def _measured_speed(device: str) -> float:
-    """By a convolution from the middle of a ResNet, 3x3 with 64 channels on 56x56 pixels, of whose speed networks reach
-    about half: their norms and activations take time and are no multiply-accumulates.
+    By a convolution from the middle of a ResNet, 3x3 with 64 channels on 56x56 pixels, of whose speed networks reach
+    about half: their norms and activations take time and are no multiply-accumulates. On a CPU its processor time
+    counts, shared out among the threads, where that is less: the clock goes on while other programs have their turn.
     """
     images, kernel = torch.ones(4, 64, 56, 56, device=device), torch.ones(64, 64, 3, 3, device=device)
     macs = len(images) * 56 * 56 * kernel.numel()
-    seconds = []
+    threads = torch.get_num_threads() if device == "cpu" else 0
+    seconds: list[float] = []
+    end = time.perf_counter() + MEASURING
     with torch.inference_mode():
-        for _ in range(8):  # the first ones warm up
-            began = time.perf_counter()
+        while len(seconds) < 8 or (len(seconds) < 30 and time.perf_counter() < end):  # the first ones warm up
+            began, used = time.perf_counter(), time.process_time()
             float(torch.nn.functional.conv2d(images, kernel, padding=1)[0, 0, 0, 0])  # waits until it is done
             seconds.append(time.perf_counter() - began)
+            if threads:
+                seconds[-1] = min(seconds[-1], (time.process_time() - used) / threads)
     return 0.5 * macs / min(seconds)
 
 
