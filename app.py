@@ -19,6 +19,10 @@ st.set_page_config(page_icon="docs/icon.svg", layout="wide", initial_sidebar_sta
 st.html(
     "<style>.stMainBlockContainer { padding: 3rem 3rem 4rem; }"
     ".stMainBlockContainer h1 { padding: 0.25rem 0 0.5rem; }"
+    "@media (max-width: 640px) { .stMainBlockContainer { padding: 3rem 1rem; }"
+    " [class*=st-key-wide] { overflow-x: auto; } [class*=st-key-wide] > * { min-width: 640px; } }"
+    # white letters on the dark theme's light blue could not be read
+    ".stApp [data-tag], .stApp button[kind=primary]:not(:disabled) { background: #00629B; border-color: #00629B; }"
     "[data-testid=stSidebar][data-collapsed=false] { min-width: 330px; }</style>"
 )
 warm_up()
