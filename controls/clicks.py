@@ -8,11 +8,14 @@ import streamlit as st
 from controls import session
 
 
-def clickable(figure: Any, name: str, clicked: Callable[[Any], None], config: Mapping[str, Any] | None = None) -> None:
+def clickable(
+    figure: Any, name: str, alt: str, clicked: Callable[[Any], None], config: Mapping[str, Any] | None = None
+) -> None:
     """A Plotly figure; `clicked` gets the `customdata` of the point that the visitor clicks, before the page is drawn
     anew.
 
-    `name` is unique on the page. The chart's selection is gone afterwards, so that the same point can be clicked again.
+    `name` is unique on the page; `alt` says what the figure shows to who cannot see it. The chart's selection is gone
+    afterwards, so that the same point can be clicked again.
     """
     # a new key after each click: the selection belongs to the figure that was clicked
     key = f"{name}.{session.visitor().clicks}"
@@ -23,4 +26,4 @@ def clickable(figure: Any, name: str, clicked: Callable[[Any], None], config: Ma
             session.visitor().clicks += 1
             clicked(points[0]["customdata"])
 
-    st.plotly_chart(figure, key=key, on_select=selected, selection_mode="points", config=dict(config or {}))
+    st.plotly_chart(figure, key=key, alt=alt, on_select=selected, selection_mode="points", config=dict(config or {}))

@@ -25,4 +25,5 @@ st.caption(
     f"ImageNet networks with the top-1 error of torchvision's {RECIPE} weights. They were trained alike, but for "
     "ResNeXt-101 64x4d, which had a newer recipe. The dashed lines are this network's costs."
 )
-st.plotly_chart(plots.published_field(published_networks(), plan.params, plan.macs), key="published")
+field = plots.published_field(published_networks(), plan.params, plan.macs)
+st.plotly_chart(field, key="published", alt="Points: published networks by their costs and their top-1 error")

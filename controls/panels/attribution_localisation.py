@@ -82,7 +82,8 @@ def ranking(subject: Subject, methods: Sequence[str], options: Options) -> None:
         method: one.value if one.done else one.refusal for method, one in zip(taking, measured, strict=True)
     }
     compared = Ranking(found | needing_nothing.value)
-    st.plotly_chart(plots.ranking(compared.table()), key="attribution.ranking", config=BARE)
+    alt = "Points: how often each method's maps meet the object, with their ranges"
+    st.plotly_chart(plots.ranking(compared.table()), key="attribution.ranking", alt=alt, config=BARE)
     st.markdown(in_words(compared))
     table(compared)
 

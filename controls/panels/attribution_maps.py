@@ -146,8 +146,9 @@ def one_map(row: Explanations, method: str, options: Options, view: View, reach:
         painted = plots.over_image(found, row.subject.seen, view.opacity, reach)
     if view.outline and mask is not None:
         painted = painted._replace(picture=plots.outlined(painted.picture, mask))
-    st.image(mosaic.data_url(painted.picture), width="stretch")
-    st.plotly_chart(charts.colour_scale(painted.reach or 1.0, found.signed), key=f"scale.{key}", config=BARE)
+    st.image(mosaic.data_url(painted.picture), alt=f"{chosen.title} of {row.title}, as a map", width="stretch")
+    scale = charts.colour_scale(painted.reach or 1.0, found.signed)
+    st.plotly_chart(scale, key=f"scale.{key}", alt="The colour scale of the map", config=BARE)
     if reading.is_zero(found) and not found.note:
         st.caption(":material/info: The map is zero everywhere: nothing here changes the score.")
     elif reading.is_against(found):

@@ -58,7 +58,12 @@ def curves(deleted: Curve, inserted: Curve, y_title: str) -> None:
         "The strongest pixels give way to the baseline, or come into the blurred image: a good map falls fast and "
         "rises fast (Petsiuk et al., 1806.07421)."
     )
-    st.plotly_chart(plots.deletion_and_insertion(deleted, inserted, y_title), key="attribution.curves", config=BARE)
+    st.plotly_chart(
+        plots.deletion_and_insertion(deleted, inserted, y_title),
+        key="attribution.curves",
+        alt=f"Lines: the {y_title} while pixels are deleted, and while they are inserted",
+        config=BARE,
+    )
 
 
 def numbers(infidelity: float, sensitivity: float) -> None:
@@ -81,7 +86,8 @@ def randomisation(found: Sequence[Randomised]) -> None:
         "From the classifier down, stage by stage, weights are replaced by fresh ones. A map that stays the same "
         "shows the image and not what was learned (Adebayo et al., 1810.03292)."
     )
-    st.plotly_chart(plots.randomisation(found), key="attribution.randomisation", config=BARE)
+    alt = "Line: how alike the map stays while weights are replaced, stage by stage"
+    st.plotly_chart(plots.randomisation(found), key="attribution.randomisation", alt=alt, config=BARE)
 
 
 def stages(subject: Subject, original: Attribution, found: Sequence[Randomised]) -> None:
@@ -89,4 +95,5 @@ def stages(subject: Subject, original: Attribution, found: Sequence[Randomised])
     shown = [("original", original), *((one.stage, one.attribution) for one in found)]
     for start in range(0, len(shown), IN_A_ROW):
         for column, (stage, one) in zip(st.columns(IN_A_ROW), shown[start : start + IN_A_ROW], strict=False):
-            column.image(mosaic.data_url(plots.small(one, subject.seen)), caption=stage, width="stretch")
+            picture, alt = plots.small(one, subject.seen), f"The map with fresh weights down to: {stage}"
+            column.image(mosaic.data_url(picture), caption=stage, alt=alt, width="stretch")

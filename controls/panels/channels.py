@@ -23,6 +23,7 @@ PAGE = Whole("maps_page", 1, least=1)
 OPACITY = Real("overlay", 0.7, 0.0, 1.0)
 # two quick clicks are two choices: plotly would take the second back, and zoom
 BARE = {"displayModeBar": False, "doubleClick": False, "doubleClickDelay": 1}
+COLOUR_SCALE = "The colour scale of the picture"
 
 
 @panel
@@ -52,10 +53,12 @@ def channels(name: str, maps: Maps, seen: NDArray[np.uint8], weights: str, colou
         if each == "channel":
             st.caption("Each channel's full colour is its own largest absolute value: hover for the numbers.")
         else:
-            st.plotly_chart(charts.colour_scale(float(reach[0]), signed), key="scale.bar", config=BARE)
+            scale = charts.colour_scale(float(reach[0]), signed)
+            st.plotly_chart(scale, key="scale.bar", alt=COLOUR_SCALE, config=BARE)
         clickable(
             charts.clickable(sheet, charts.channel_labels(stats, shown), shown.tolist()),
             f"mosaic.{name}.{by}.{page}",
+            f"The channels of {name}, {len(shown)} pictures",
             CHANNEL.set,
             BARE,
         )
@@ -65,8 +68,10 @@ def channels(name: str, maps: Maps, seen: NDArray[np.uint8], weights: str, colou
         st.markdown(f"**Channel {channel}**{', the strongest; click another' * (channel == strongest)}")
         opacity = OPACITY.slider(st, "Opacity of the map over the image", step=0.1)
         painted = paint(maps[channel], reach[channel], signed)
-        st.image(mosaic.data_url(mosaic.overlay(seen, painted, opacity)), width="stretch")
-        st.plotly_chart(charts.histogram(maps[channel], colour), key="histogram", config=BARE)
+        over = mosaic.overlay(seen, painted, opacity)
+        st.image(mosaic.data_url(over), alt=f"Channel {channel} of {name} over the image", width="stretch")
+        alt = f"Histogram of the values of channel {channel}"
+        st.plotly_chart(charts.histogram(maps[channel], colour), key="histogram", alt=alt, config=BARE)
     with st.container(horizontal=True):
         st.download_button("Mosaic as PNG", mosaic.png(sheet.picture), f"{name}.png", "image/png", on_click="ignore")
         st.download_button(

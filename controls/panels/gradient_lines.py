@@ -97,6 +97,7 @@ def _chart(
     clickable(
         plots.along_the_network(found.lines, along, title, logarithmic, selected, quantity == "dead"),
         name,
+        f"Lines, one for each network: {title}, along the network",
         clicked,
         SAVED,
     )

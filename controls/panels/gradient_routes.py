@@ -25,7 +25,12 @@ def shortcut_share(routes: Routes) -> None:
         "The gradient at a block's input is what came through the shortcut plus what came through the branch. Bars are "
         "each one's part along the whole, so that they add up to 100 %; a part below zero works against the other."
     )
-    st.plotly_chart(plots.shortcut_shares(splits), key="flow.shares", config=SAVED)
+    st.plotly_chart(
+        plots.shortcut_shares(splits),
+        key="flow.shares",
+        alt="Bars: of each block's gradient, the part of the shortcut and that of the branch",
+        config=SAVED,
+    )
     shares = flow_reading.shortcut_shares(splits)
     st.markdown(
         f"The shortcut carries {shares.mean:.0%} on average: {shares.first:.0%} in the first block, "
@@ -53,7 +58,12 @@ def who_feeds_whom(routes: Routes, reuse: tuple[Matrix, ...], trained: bool) -> 
         st.markdown("**Gradient**")
         st.caption("What each source receives through each reader, along its whole gradient. Columns add up.")
         one = fed[stage].shares if scale == "share" else fed[stage]
-        st.plotly_chart(plots.matrix(one, scale, signed=True, share=scale == "share"), key="flow.feeds", config=SAVED)
+        st.plotly_chart(
+            plots.matrix(one, scale, signed=True, share=scale == "share"),
+            key="flow.feeds",
+            alt="Matrix: the gradient that each source receives through each reader",
+            config=SAVED,
+        )
     with right:
         st.markdown("**Weights**")
         st.caption(
@@ -61,7 +71,12 @@ def who_feeds_whom(routes: Routes, reuse: tuple[Matrix, ...], trained: bool) -> 
             "figure 5" + ("." if trained else ", untrained: all alike but for chance.")
         )
         if stage in read:
-            st.plotly_chart(plots.matrix(read[stage], "mean |w|", signed=False), key="flow.reuse", config=SAVED)
+            st.plotly_chart(
+                plots.matrix(read[stage], "mean |w|", signed=False),
+                key="flow.reuse",
+                alt="Matrix: the mean absolute weight of each reader on each source",
+                config=SAVED,
+            )
 
 
 @panel
@@ -72,7 +87,9 @@ def path_lengths(found: Paths) -> None:
         "others by. Sampled on the way back, as in Veit et al. (1605.06431): in the blocks drawn the gradient takes "
         "the branch alone, in all others the shortcut alone."
     )
-    st.plotly_chart(plots.path_lengths(found), key="flow.paths", config=SAVED)
+    st.plotly_chart(
+        plots.path_lengths(found), key="flow.paths", alt="Lines: paths and gradient by the paths' length", config=SAVED
+    )
     if len(found.lengths) <= found.blocks:
         st.caption(
             f"{len(found.lengths)} lengths were sampled, by {found.gradient.shape[1]} paths (dots) each. What lengths "

@@ -39,4 +39,4 @@ def knob_map(config: Config) -> None:
 
     present = x.value(config), y.value(config)
     figure = plots.knob_map(grid, present, design_space.marks(config, grid), *plots.UNITS[measure])
-    clickable(figure, "map", turn, {"displayModeBar": False})
+    clickable(figure, "map", f"Map: {measure} by {x.title} and {y.title}", turn, {"displayModeBar": False})

@@ -17,7 +17,8 @@ from explorer.running.weights import Weights
 def network_input(seen: NDArray[np.uint8], config: Config, used: Weights) -> None:
     """`seen` is the picture as it is prepared, before it is normalised, (H, W, 3) or (H, W, 1)."""
     size = f"{config.input_size}×{config.input_size}"
-    st.image(mosaic.data_url(seen), caption=f"What the network gets, {size}", width="stretch")
+    alt = "The picture, as it is prepared for the network"
+    st.image(mosaic.data_url(seen), caption=f"What the network gets, {size}", alt=alt, width="stretch")
     st.caption(f"{described(built.preparation(config, used))} · {built.origin_of_preparation(config, used)}")
 
 

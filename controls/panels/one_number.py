@@ -68,8 +68,9 @@ def _forget() -> None:
 
 def _what_it_sees(subject: Subject, plan: Plan, name: str, found: OneNumber) -> None:
     seen, field = subject.seen, field_at(plan, name, found.row, found.column)
-    st.image(mosaic.data_url(positions.framed_picture(seen, field)), width="stretch")
     pixels = f"{shape(field.within(len(seen)).size)} pixels"
+    framed = positions.framed_picture(seen, field)
+    st.image(mosaic.data_url(framed), alt=f"The picture, with a frame around {pixels}", width="stretch")
     st.caption(f"What it sees of the picture: {pixels}; its receptive field is {shape(field.size)}.")
 
 
@@ -82,7 +83,7 @@ def _what_it_reads(plan: Plan, found: OneNumber, maps: Mapping[str, Maps]) -> No
     if len(read[number]) > 1:
         reach, signed = float(mosaic.reaches(read, each=False)[0]), mosaic.is_signed(read)
         framed = positions.framed_map(read[number], reach, signed, part.patch.rows, part.patch.columns)
-        st.image(mosaic.data_url(framed), width="stretch")
+        st.image(mosaic.data_url(framed), alt=f"Channel {number} of {source}, with a frame", width="stretch")
         st.caption(
             f"What it reads of channel {number} of {plain(source)}, which contributes most; "
             f"full colour {decimal(reach, 3)}."
@@ -115,7 +116,7 @@ def _where_it_stands(name: str, maps: Maps, found: OneNumber) -> None:
         COLUMN.set(position % w)
 
     figure = positions.clickable_map(maps[found.channel], reach, signed, found.row, found.column)
-    clickable(PlainFigure(figure), f"one_number.{name}", clicked, BARE)
+    clickable(PlainFigure(figure), f"one_number.{name}", f"Channel {found.channel} of {name}", clicked, BARE)
     st.caption(f"Where it stands in channel {found.channel} of {plain(name)}; click another.")
 
 

@@ -32,5 +32,9 @@ def stages(ends: Mapping[str, Op], maps_of: Mapping[str, Maps]) -> None:
         sign = "±" if found.signed else "0 to "
         text.markdown(f"**{stage}**  \n:small[{shape(op.shape)}]  \n:small[{sign}{found.reach[0]:.3g}]")
         components = mosaic.components_picture(activations.principal_components(maps), WIDTHS[0])
-        colours.image(mosaic.data_url(components), width="stretch")
-        strip.image(mosaic.data_url(found.picture), width="stretch")
+        colours.image(
+            mosaic.data_url(components),
+            alt=f"{stage}: its first three principal components as colours",
+            width="stretch",
+        )
+        strip.image(mosaic.data_url(found.picture), alt=f"{stage}: its strongest channels", width="stretch")

@@ -110,7 +110,7 @@ def glimpse(source: Source, config: Config) -> None:
         row = st.container(horizontal=True, gap="small")  # which goes on in the next line where there is little room
         for picture in shown:
             large = mosaic.resize(picture.pixels[None], SHOWN)[0]
-            row.image(mosaic.data_url(large), caption=plain(picture.name), width=SHOWN)
+            row.image(mosaic.data_url(large), caption=plain(picture.name), alt=picture.name, width=SHOWN)
     else:
         more = " and more" * (len(source.classes) > MOST_SHOWN)
         st.caption(f"{len(source.classes)} classes: {plain(', '.join(names))}{more}.")

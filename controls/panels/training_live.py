@@ -104,7 +104,8 @@ def _curves(run: Run, others: Sequence[Run]) -> None:
         if training.status(run).state in ("preparing", "training"):
             st.caption("The first loss comes in a few seconds.")
         return
-    st.plotly_chart(found.figure, key="training.curves", config=BARE)
+    alt = "Curves: loss, accuracy and learning rate, step by step"
+    st.plotly_chart(found.figure, key="training.curves", alt=alt, config=BARE)
     if found.broke and training.status(run).state != "diverged":  # which has said so above
         step = found.broke.step
         say_refusal(f"The loss is no number from step {step} on: a smaller learning rate, or a norm, would help.")

@@ -41,7 +41,12 @@ def test_results(run: Run) -> None:
         for one in results.most_confused(counts):
             st.markdown(f"- {_in_words(one, classes)}")
     with right:
-        st.plotly_chart(plots.confusion_matrix(counts, list(classes)), key="training.confusion", config=BARE)
+        st.plotly_chart(
+            plots.confusion_matrix(counts, list(classes)),
+            key="training.confusion",
+            alt="Confusion matrix: each row a true class, each column what it is taken for",
+            config=BARE,
+        )
     mistakes = results.worst_mistakes(found, MOST_MISTAKES)
     st.subheader("Its worst mistakes")
     if not mistakes:
@@ -66,7 +71,8 @@ def worst_mistakes(run: Run, mistakes: list[Mistake], classes: tuple[str, ...]) 
     row = st.container(horizontal=True, gap="medium")  # which goes on in the next line where there is little room
     for one, of in zip(mistakes, shown, strict=True):
         with row.container(width=SHOWN):
-            st.image(mosaic.data_url(mosaic.resize(of.picture.pixels[None], SHOWN)[0]), width="stretch")
+            large, alt = mosaic.resize(of.picture.pixels[None], SHOWN)[0], f"A test image of {classes[one.label]}"
+            st.image(mosaic.data_url(large), alt=alt, width="stretch")
             said, true = plain(classes[one.predicted]), plain(classes[one.label])
             st.caption(f"says **{said}** ({one.probability:.0%}), is **{true}**")
             picture = {PICTURE.name: test_image(run.job.data, one.number)}
@@ -93,9 +99,11 @@ def _heat_maps(run: Run) -> None:
     st.subheader("Gradient flow while it learns")
     left, right = st.columns(2, gap="medium")
     with left:
-        st.plotly_chart(plots.gradient_heat_map(norms), key="training.norms", config=BARE)
+        alt = "Heat map: the gradient of each layer's weights, step by step"
+        st.plotly_chart(plots.gradient_heat_map(norms), key="training.norms", alt=alt, config=BARE)
         st.caption("What would change each layer's weights. Pale first layers: the gradient fades on its way back.")
     with right:
         moved = plots.gradient_heat_map(updates, title=plots.UPDATES, reference=plots.USUAL_UPDATE)
-        st.plotly_chart(moved, key="training.updates", config=BARE)
+        alt = "Heat map: how far each layer's weights were moved, step by step"
+        st.plotly_chart(moved, key="training.updates", alt=alt, config=BARE)
         st.caption(plots.UPDATES_CAPTION)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from controls.panel import panel
-from controls.panels.channels import BARE
+from controls.panels.channels import BARE, COLOUR_SCALE
 from explorer.analyses import activations
 from explorer.analyses.activations import Maps
 from explorer.plots import charts, mosaic
@@ -17,5 +17,5 @@ def two_passes(first: Maps, second: Maps) -> None:
     three, reach = activations.refinement(first, second, mosaic.MOST_TILES)
     for column, title, maps in zip(st.columns(3), TITLES, three, strict=True):
         sheet = mosaic.mosaic(maps, reach, signed=True, width=500)
-        column.image(mosaic.data_url(sheet.picture), caption=title, width="stretch")
-    st.plotly_chart(charts.colour_scale(reach, signed=True), key="passes.bar", config=BARE)
+        column.image(mosaic.data_url(sheet.picture), caption=title, alt=f"Its channels: {title}", width="stretch")
+    st.plotly_chart(charts.colour_scale(reach, signed=True), key="passes.bar", alt=COLOUR_SCALE, config=BARE)

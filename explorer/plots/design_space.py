@@ -185,7 +185,7 @@ def published_field(networks: Sequence[Published], params: int, macs: int) -> go
                 col=column,
             )
         figure.add_vline(present, line={"color": "#888888", "dash": "dash", "width": 1.5}, row=1, col=column)
-        figure.update_xaxes(title=f"{title}, {word}", type="log", dtick="D2", col=column)
+        figure.update_xaxes(title=f"{title}, {word}", type="log", dtick=1, col=column)
     figure.update_yaxes(title="top-1 error, %", col=1)
     figure.update_layout(height=380, margin={"l": 0, "r": 0, "t": 10, "b": 0}, legend={"orientation": "h", "y": -0.2})
     return figure
