@@ -13,7 +13,7 @@ from controls.panels.one_operation import look_closer
 from controls.panels.operations_table import operations_table
 from controls.text import plain
 from explorer.counting import budget, costs
-from explorer.families import PRESETS, TITLES, family_of, known_as, plan
+from explorer.families import PRESETS, TITLES, explanation, family_of, known_as, plan
 from explorer.plots import charts
 from explorer.running import devices
 
@@ -48,13 +48,16 @@ cost_figures(config, PRESETS[origin], batch)
 BATCH.slider(st, "Batch for the two peaks", help="Images in one step.")
 
 st.subheader("Where it goes")
-st.plotly_chart(charts.stage_bars(costs.table(network, "stage"), family.colour), key="stages")
+stages = charts.stage_bars(costs.table(network, "stage"), family.colour)
+with st.container(key="wide.stages"):  # which a phone scrolls
+    st.plotly_chart(stages, key="stages", alt="Bars: parameters, MACs and activation memory of each stage")
 
 st.subheader("Operations")
 operations_table(network)
 
-st.subheader(f"How a {family.title} works")
-st.markdown(family.about)
+how = explanation(config)
+st.subheader(f"How {how.of} works")
+st.markdown(how.text)
 st.markdown("Papers: " + " · ".join(f"[{title}]({address})" for title, address in family.papers.items()))
 
 with st.expander("Why do others say a different number?", icon=":material/help:"):

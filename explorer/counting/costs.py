@@ -50,7 +50,9 @@ def summary(plan: Plan, batch: int = 1) -> Summary:
 
 
 class Row(NamedTuple):
-    """An operation, or the operations of a block or stage together. Shares are of the whole network, 0 to 1."""
+    """An operation, or the operations of a block or stage together. Shares are of the whole network, 0 to 1; the
+    receptive field is None of what depends on all positions, and so on the whole picture.
+    """
 
     name: str
     kind: str
@@ -61,7 +63,7 @@ class Row(NamedTuple):
     macs: int
     macs_share: float
     activation_bytes: int
-    receptive_field: int
+    receptive_field: int | None
     stage: str
     block: str
 
@@ -112,7 +114,7 @@ def total(plan: Plan, ops: Sequence[Op], name: str) -> Row:
         macs=macs,
         macs_share=macs / plan.macs,
         activation_bytes=activation_bytes(ops),
-        receptive_field=max([op.receptive_field for op in ops]),
+        receptive_field=_receptive_field(ops),
         stage=last.stage,
         block=last.block,
     )
@@ -153,4 +155,9 @@ def activation_bytes(ops: Iterable[Op]) -> int:
 
 def receptive_field(plan: Plan) -> int:
     """How many pixels, along one side, a position of the last feature map before the classifier depends on."""
-    return max(op.receptive_field for op in body(plan) if not KINDS[op.kind].whole)
+    return _receptive_field(body(plan)) or 0
+
+
+def _receptive_field(ops: Iterable[Op]) -> int | None:
+    """The largest; what pools the whole map, or weighs all of it, has none."""
+    return max([op.receptive_field for op in ops if not KINDS[op.kind].whole], default=None)

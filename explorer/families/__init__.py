@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from explorer.families.config import Config
-from explorer.families.family import Family, PlanError, Preset
+from explorer.families.family import Explanation, Family, PlanError, Preset
 from explorer.families.knobs import ConfigError, Knob, Knobs, describe, knobs, shown
 from explorer.plan import Op, Plan
 
@@ -40,6 +40,12 @@ TITLES: Mapping[str, str] = {
 
 def family_of(config: Config) -> Family:
     return FAMILIES[config.family]
+
+
+def explanation(config: Config) -> Explanation:
+    """How this network works: as its family does, unless that says otherwise."""
+    family = family_of(config)
+    return family.otherwise(config) or Explanation(f"a {family.title}", family.about)
 
 
 def parse(data: Mapping[str, Any]) -> Config:

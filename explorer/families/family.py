@@ -40,6 +40,13 @@ class Comparison(NamedTuple):
     others: tuple[str, ...]
 
 
+class Explanation(NamedTuple):
+    """How networks work: `of` as in "How a ResNet works"; the text is markdown with formulas."""
+
+    of: str
+    text: str
+
+
 # of the knobs that all families have; short key, which a link carries -> the choice
 COMMON_SIBLINGS: Mapping[str, Sibling] = {
     "no-norm": Sibling("without norm", {"norm": "none"}),
@@ -78,6 +85,8 @@ class Family:
     beside: tuple[str, ...] = ()
     # title -> the literature's comparison; one that spans families stands with the youngest of them
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
+    # of networks for which `about` does not hold, though they are its own
+    otherwise: Callable[[Any], Explanation | None] = lambda config: None
     # what its tensors were called in older files: regular expression -> replacement with the present name
     old_names: Mapping[str, str] = field(default_factory=dict)
     # a checkpoint's names and shapes -> the fields of the network that would have them, or None where they are not the

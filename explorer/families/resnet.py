@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from explorer.families.config import Config, Stem, read_stem, write_stem
-from explorer.families.family import COMMON_SIBLINGS, Comparison, Family, Preset, Sibling
+from explorer.families.family import COMMON_SIBLINGS, Comparison, Explanation, Family, Preset, Sibling
 from explorer.families.tensors import Tensors
 from explorer.plan import Op, Recorder
 
@@ -369,6 +369,19 @@ def _tiny(**fields: Any) -> ResNetConfig:
     return ResNetConfig.parse(small | {"block": "basic", "blocks": (1, 2, 1)} | fields)
 
 
+def _without_shortcuts(cfg: ResNetConfig) -> Explanation | None:
+    if cfg.shortcut != "none":
+        return None
+    return Explanation(
+        "a plain network",
+        r"This network has no shortcuts: a block **replaces** its input, $y = F(x)$, and the gradient comes back "
+        r"through every block alone, $\partial L/\partial x = \partial L/\partial y\;\partial F/\partial x$. That is a "
+        r"product of as many factors as there are blocks. With norms it still learns, but deeper plain networks learn "
+        r"*worse* than shallower ones, also on the images they learn from: 56 layers worse than 20 (He et al. 2016, "
+        r"figure 1). Shortcuts were invented against that.",
+    )
+
+
 FAMILY = Family(
     name="resnet",
     title="ResNet",
@@ -439,6 +452,7 @@ FAMILY = Family(
         r"and its gradient $\partial L/\partial x = \partial L/\partial y\,(1 + \partial F/\partial x)$ "
         r"always have a way through, however deep the network is."
     ),
+    otherwise=_without_shortcuts,
     papers={
         "He et al. 2016: Deep residual learning": "https://arxiv.org/abs/1512.03385",
         "Pre-activation": "https://arxiv.org/abs/1603.05027",

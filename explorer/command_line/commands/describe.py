@@ -31,7 +31,7 @@ def run(words: Sequence[str]) -> None:
             f"{row.macs:,}",
             f"{row.macs_share:.1%}",
             size(row.activation_bytes),
-            f"{row.receptive_field:,} px",
+            f"{row.receptive_field:,} px" if row.receptive_field else "all",
         )
         for row in costs.table(operations, arguments.level)
     ]

@@ -40,5 +40,5 @@ def hover(node: Node, row: Row) -> list[str]:
         f"{row.params:,} params ({row.params_share:.1%})",
         f"{row.macs:,} MACs ({row.macs_share:.1%})",
         f"{row.activation_bytes / 1e6:.2f} MB of activations",
-        f"sees {row.receptive_field:,} px",
+        f"sees {row.receptive_field:,} px" if row.receptive_field else "sees the whole picture",
     ]
