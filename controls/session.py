@@ -125,6 +125,12 @@ def ticked(key: str) -> list[int]:
     return list(entered(key, {"selection": {"rows": []}})["selection"]["rows"])
 
 
+def clicked_row(key: str) -> int | None:
+    """The row of a table in which a cell was clicked."""
+    cells = entered(key, {}).get("selection", {}).get("cells")
+    return cells[0][0] if cells else None
+
+
 # ---- the network and what belongs to it ----
 
 

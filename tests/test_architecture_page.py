@@ -6,7 +6,20 @@ import pandas as pd
 import pytest
 from published import PUBLISHED, equals
 from streamlit.testing.v1 import AppTest
-from visitor import FEATURE_MAPS, exact, figures, fine, link, link_of_weights, messages, opened, press, scene, visit
+from visitor import (
+    FEATURE_MAPS,
+    click_cell,
+    exact,
+    figures,
+    fine,
+    link,
+    link_of_weights,
+    messages,
+    opened,
+    press,
+    scene,
+    visit,
+)
 
 from explorer.families import PRESETS, TITLES, plan
 
@@ -52,6 +65,19 @@ def test_every_operation_is_in_the_table():
     assert rows(app).name.tolist() == ["layer2.0.conv1"]
     app.text_input(key="link.filter").input("no such ((").run()
     assert rows(app).empty
+
+
+def test_a_row_is_clicked_anywhere():
+    app = opened(network=SMALL, level="operation")
+    for row in (4, 7):
+        click_cell(app, "rows.operation", row)
+        assert app.query_params["op"] == plan(PRESETS[SMALL]).ops[1 + row].name
+
+
+def test_a_plain_network_is_explained_as_one():
+    app = opened(network="plain20_cifar")
+    assert "How a plain network works" in [found.value for found in app.subheader]
+    assert not [found.value for found in app.markdown if "The shortcut is the identity" in found.value]
 
 
 def test_a_larger_batch_takes_more_memory():

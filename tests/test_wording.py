@@ -2,7 +2,7 @@
 
 import pytest
 
-from explorer.wording import gigabytes, many, number, shape, size
+from explorer.wording import ending, gigabytes, many, number, shape, size
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,12 @@ def test_gigabytes(count, text):
 )
 def test_numbers_beyond_all_counting(count, text):
     assert many(count) == text
+
+
+def test_a_long_name_keeps_its_end():
+    assert ending("layer1.0.conv1") == "layer1.0.conv1"
+    assert ending("features.denseblock1.denselayer2.concat", 30) == "…enseblock1.denselayer2.concat"
+    assert len(ending("x" * 31, 30)) == 30
 
 
 def test_a_shape():

@@ -146,6 +146,12 @@ def tick(app: AppTest, key: str, row: int) -> AppTest:
     return _told(app, found.proto.id, {"selection": {"rows": [row], "columns": [], "cells": []}})
 
 
+def click_cell(app: AppTest, key: str, row: int) -> AppTest:
+    """The session after a cell in the row of a table was clicked, which takes the ticks away."""
+    (found,) = (one for one in app.dataframe if one.proto.id.endswith(key))
+    return _told(app, found.proto.id, {"selection": {"rows": [], "columns": [], "cells": [[row, "kind"]]}})
+
+
 def _told(app: AppTest, widget: str, state: dict[str, Any]) -> AppTest:
     """As a browser tells it: the widget's state changes, and its callback runs before the page."""
     states = app._tree.get_widget_states()

@@ -1,5 +1,7 @@
 """Which operations does a network have, and what does each cost?"""
 
+from typing import Any
+
 import streamlit as st
 
 from controls import session
@@ -8,8 +10,10 @@ from controls.panel import panel
 from explorer.counting import costs
 from explorer.counting.costs import Level
 from explorer.plan import Plan
+from explorer.wording import ending
 
 MOST_HEIGHT = 560  # pixels
+LONGEST = 26  # letters of a name, of which the column shows no more
 LEVEL: OneOf[Level] = OneOf("level", "stage", ("stage", "block", "operation"))
 FILTER = Text("filter")
 
@@ -25,16 +29,20 @@ def operations_table(plan: Plan) -> None:
     key = f"rows.{level}"
 
     def chosen() -> None:
-        if picked := session.ticked(key):
-            session.select_operation(rows[picked[0]].name)
+        picked = session.clicked_row(key)
+        if picked is None:
+            picked = next(iter(session.ticked(key)), None)
+        if picked is not None:
+            session.select_operation(rows[picked].name)
         else:
             session.unselect_operation()
 
     if single:
         session.tick(key, [i for i, row in enumerate(rows) if row.name == session.operation()])
+    picking: Any = chosen if single else "ignore"
     st.dataframe(
         {
-            "name": [row.name for row in rows],
+            "name": [ending(row.name, LONGEST) for row in rows],
             "kind": [row.kind for row in rows],
             "shape": [f"{row.input} → {row.output}" for row in rows],
             "params": [row.params for row in rows],
@@ -46,18 +54,23 @@ def operations_table(plan: Plan) -> None:
         hide_index=True,
         height=min(MOST_HEIGHT, 38 + 35 * max(1, len(rows))),
         column_config={
-            "name": st.column_config.TextColumn("Name", width=190 if single else 105, pinned=True),
-            "kind": st.column_config.TextColumn("Kind" if single else "Inside", width=75 if single else 130),
-            "shape": st.column_config.TextColumn("In → out, C×H×W", width=175),
+            "name": st.column_config.TextColumn("Name", width=185 if single else 105, pinned=True),
+            "kind": st.column_config.TextColumn("Kind" if single else "Inside", width=72 if single else 130),
+            "shape": st.column_config.TextColumn("In → out, C×H×W", width=150),
             "params": st.column_config.NumberColumn("Params", format="localized", width=88),
-            "params_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=85),
-            "macs": st.column_config.NumberColumn("MACs", format="localized", width=110),
-            "macs_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=85),
+            "params_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=60),
+            "macs": st.column_config.NumberColumn("MACs", format="localized", width=108),
+            "macs_share": st.column_config.ProgressColumn("of all", format="%.1f %%", max_value=100, width=60),
             "receptive_field": st.column_config.NumberColumn(
-                "Sees", format="localized", width=68, help="Receptive field in pixels."
+                "Receptive field",
+                format="localized",
+                width=98,
+                help="How many pixels of the input, along a side, a position of its output depends on, in theory; of "
+                "a block or stage, the most.",
             ),
         },
-        on_select=chosen if single else "ignore",
-        selection_mode="single-row",
+        on_select=picking,
+        selection_mode=["single-row", "single-cell"],
+        placeholder="all",
         key=key,
     )

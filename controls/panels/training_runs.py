@@ -16,7 +16,7 @@ from explorer.learning.runs import Run
 
 MOST_BESIDE = 6  # runs in one chart beside the open one
 TICKED = SeveralOf[str]("ticked", (), most=MOST_BESIDE + 1)
-TABLE = "training.table"
+TABLE, RENAME = "training.table", "training.rename"
 ROW, MOST_HEIGHT = 35, 320  # pixels
 EVERY = 3.0  # seconds
 
@@ -59,7 +59,11 @@ def _table(found: Sequence[Summary]) -> None:
     names = [one.run.name for one in found]
 
     def chosen() -> None:
-        TICKED.set([names[i] for i in session.ticked(TABLE) if i < len(names)])
+        ticked = {names[i] for i in session.ticked(TABLE) if i < len(names)}
+        clicked = session.clicked_row(TABLE)
+        if clicked is not None and clicked < len(names):  # on whatever cell, as on its box
+            ticked ^= {names[clicked]}
+        TICKED.set([name for name in names if name in ticked])
 
     wanted = TICKED.value(names)
     session.tick(TABLE, [i for i, name in enumerate(names) if name in wanted])
@@ -91,7 +95,7 @@ def _table(found: Sequence[Summary]) -> None:
             "minutes": st.column_config.NumberColumn("Min.", format="%.1f", width=50, help="Minutes of training."),
         },
         on_select=chosen,
-        selection_mode="multi-row",
+        selection_mode=["multi-row", "single-cell"],
         key=TABLE,
     )
 
@@ -108,7 +112,7 @@ def manage(run: Run) -> None:
         help="In the sidebar, and so on every page.",
     )
     if training.may_change(run):
-        with box.popover("Rename", icon=":material/edit:"):
+        with box.popover("Rename", icon=":material/edit:", key=RENAME, on_change="rerun"):
             st.text_input(
                 "Name", run.job.title, max_chars=80, key=f"training.{run.name}.title", on_change=_rename, args=(run,)
             )
@@ -126,6 +130,7 @@ def offer_undo() -> None:
 
 
 def _rename(run: Run) -> None:
+    session.show(RENAME, False)  # its box closes
     _carefully(lambda: training.rename(run, session.entered(f"training.{run.name}.title", "")))
 
 
