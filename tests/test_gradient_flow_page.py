@@ -189,8 +189,10 @@ def test_trained_weights_are_run_as_they_are():
 
 def test_a_classical_comparison_is_one_click():
     app = fine(opened(GRADIENT_FLOW, network="resnet20_cifar", against="none", seeds="1", batch="2"))
-    (button,) = (one for one in app.button if one.label == "Four ways to join layers")
+    app.session_state["classical"] = True  # its menu is open
+    (button,) = (one for one in app.run().button if one.label == "Four ways to join layers")
     button.click().run()
+    assert app.session_state["classical"] is False
     app = fine(app)
     assert app.session_state["visitor"].choice.config == PRESETS["resnet56_cifar"]
     assert [line.split("**")[1].split(" (")[0] for line in verdicts(app)][1:] == [

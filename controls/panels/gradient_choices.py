@@ -22,6 +22,7 @@ from explorer.counting.comparisons import CLASSICS
 
 # seeds and images of who has chosen none, the best first: large networks get by with fewer, so that they start at once
 AMOUNTS = ((3, 8), (1, 8), (1, 2))
+CLASSICAL = "classical"  # the menu's key, under which it keeps whether it is open
 
 IMAGES = OneOf("images", "noise")
 LABEL = Whole("label", RANDOM, least=RANDOM)
@@ -35,13 +36,17 @@ def choose_networks() -> tuple[str, ...]:
     box = st.columns([5, 2], vertical_alignment="bottom")
     with box[0]:
         keys = choose_contenders(otherwise=comparisons.beside(session.config()))
-    with box[1].popover("Classical comparisons", icon=":material/menu_book:", width="stretch"):
+    menu = box[1].popover(
+        "Classical comparisons", icon=":material/menu_book:", width="stretch", key=CLASSICAL, on_change="rerun"
+    )
+    with menu:
         for title, (origin, others) in CLASSICS.items():
             st.button(title, on_click=_compare, args=(origin, others), width="stretch")
     return keys
 
 
 def _compare(origin: str, others: tuple[str, ...]) -> None:
+    session.show(CLASSICAL, False)  # the menu closes
     session.choose(origin)
     session.compare(others)
 
