@@ -145,10 +145,10 @@ last, at the weights as they are, on this batch.
 | verdict | first over last | why there |
 |---|---|---|
 | healthy | within {flow_verdict.HEALTHY:,.0f} times | A plain network of 34 layers with batch norm enlarges it about 1.21³³ = 540 times, and He et al. call its gradients healthy ([1512.03385](https://arxiv.org/abs/1512.03385), section 4.1). |
-| also healthy | within {flow_verdict.HEALTHY_A_LAYER} times a layer | ResNet-152 learns well, however deep (table 4 there). |
+| healthy, too | between, by at most {flow_verdict.HEALTHY_A_LAYER} times a layer | ResNet-152 learns well, however deep (table 4 there). |
 | explodes | above 10⁶ | Plain networks of 56 layers (1.21⁵⁵ = 4·10⁴) learn, but worse than one of 20; with 110 (10⁹) the error stays above 60 % (figure 6 there). |
 | vanishes | below 1/17,000 | A network whose gradient shrank so did not learn ([1502.01852](https://arxiv.org/abs/1502.01852), section 2.2). |
-| grows, shrinks | between | |
+| grows, shrinks | between, by more a layer | |
 
 - **1.21 a layer**: √(π/(π−1)), by which batch norm with ReLU enlarges gradients in a plain network that is freshly
   initialised, for large batches (Yang et al., [1902.08129](https://arxiv.org/abs/1902.08129)). Small batches: more.
