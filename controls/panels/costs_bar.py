@@ -11,7 +11,9 @@ from explorer.families import Config, chosen_depth, describe, family_of, knobs, 
 from explorer.wording import number
 
 STYLE = """<style>
-.st-key-costs_bar { position: sticky; top: 3.75rem; z-index: 80; }
+/* what keeps in view is the wrapper: within it the bar has no room to move */
+:has(> .st-key-costs_bar) { position: sticky; top: 3.75rem; z-index: 80; }
+@media (min-width: 700px) { body:has(.st-key-story) :has(> .st-key-costs_bar) { top: 10.8rem; } }
 .costs { display: flex; flex-wrap: wrap; gap: 0.2rem 1.8rem; padding: 0.4rem 0.9rem; border-radius: 0.5rem;
   border: 1px solid rgba(128, 128, 128, 0.35); font-variant-numeric: tabular-nums;
   background: Canvas; }
