@@ -12,7 +12,7 @@ def script() -> None:
 
     seen = st.session_state.setdefault("seen", [])
     figure = {"data": [{"type": "scatter", "x": [1, 2], "y": [1, 2], "customdata": ["a", "b"]}]}
-    clickable(figure, "chart", seen.append)
+    clickable(figure, "chart", "two points", seen.append)
     st.json(seen)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
+from explorer.errors import ExplorerError
 from explorer.plan.tensors import Shapes
 from explorer.wording import clean
 
@@ -12,7 +13,7 @@ MOST_STAGES = 9  # that are looked for
 LEAST_SHARE = 0.1  # of channels that a compression may keep
 
 
-class Unlike(Exception):
+class Unlike(ExplorerError):
     """A tensor that the family's networks do not have so: the rest of a sentence that begins with the file."""
 
 
