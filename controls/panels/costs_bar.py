@@ -7,7 +7,7 @@ import streamlit as st
 
 from controls.panel import panel
 from explorer.counting import costs
-from explorer.families import Config, chosen_depth, describe, family_of, knobs, plan
+from explorer.families import Config, chosen_depth, family_of, plan, turned
 from explorer.wording import number
 
 STYLE = """<style>
@@ -52,21 +52,15 @@ def costs_bar(config: Config, before: Config | None) -> None:
 
 
 def figures(config: Config, before: Config | None) -> tuple[Figure, ...]:
-    network = plan(config)
-    now = costs.summary(network)
-    was = costs.summary(plan(before)) if before else now
+    now, was = plan(config), plan(before or config)
+    sees, saw = costs.receptive_field(now), costs.receptive_field(was)
     depth = chosen_depth(config) or str(family_of(config).depth(config))
     return (
-        Figure("Parameters", f"{network.params:,}", _change(was.params, now.params)),
-        Figure("MACs", f"{network.macs:,}", _change(was.macs, now.macs)),
-        Figure("FLOPs", f"{2 * network.macs:,}", minor=True),
+        Figure("Parameters", f"{now.params:,}", _change(was.params, now.params)),
+        Figure("MACs", f"{now.macs:,}", _change(was.macs, now.macs)),
+        Figure("FLOPs", f"{2 * now.macs:,}", minor=True),
         Figure("Depth", depth),
-        Figure(
-            "Receptive field",
-            f"{now.receptive_field:,} px",
-            f"{now.receptive_field - was.receptive_field:+,} px" if now.receptive_field != was.receptive_field else "",
-            minor=True,
-        ),
+        Figure("Receptive field", f"{sees:,} px", f"{sees - saw:+,} px" if sees != saw else "", minor=True),
     )
 
 
@@ -75,10 +69,3 @@ def _change(was: int, now: int) -> str:
     if was == now:
         return ""
     return f"{'+' if now > was else '−'}{number(abs(now - was))} (×{now / was:.3g})"
-
-
-def turned(config: Config, before: Config) -> str:
-    """Which knob the changes are of: growth rate k 12 → 48."""
-    titles = {knob.name: knob.in_sentence for knob in knobs(type(config))}
-    changes = config.changes(before).items()
-    return ", ".join(f"{titles[name]} {describe(was)} → {describe(now)}" for name, (was, now) in changes)

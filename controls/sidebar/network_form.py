@@ -16,10 +16,10 @@ from explorer.families import (
     Knob,
     chosen_depth,
     depth_label,
-    describe,
     family_of,
     knobs,
     known_as,
+    turned,
 )
 from explorer.plots.design_space import sparkline
 
@@ -91,12 +91,7 @@ def _identity() -> None:
     if known:
         st.caption(f":material/check_circle: This is **{TITLES[known]}**.")
     else:
-        titles = {knob.name: knob.in_sentence for knob in knobs(type(config))}
-        changes = [
-            f"{titles[name]} {describe(was)} → {describe(now)}"
-            for name, (was, now) in config.changes(PRESETS[origin]).items()
-        ]
-        st.caption(f":material/tune: {TITLES[origin]} with {', '.join(changes)}.")
+        st.caption(f":material/tune: {TITLES[origin]} with {turned(config, PRESETS[origin])}.")
     # always there: what comes and goes moves the sliders under the finger that turns them
     st.button(
         "Reset",

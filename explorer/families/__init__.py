@@ -116,6 +116,13 @@ def torchvision_model(config: Config) -> str | None:
     return None
 
 
+def turned(config: Config, before: Config) -> str:
+    """What has been changed of a network of the same family, in words: growth rate k 12 → 48, dropout 0.0 → 0.2."""
+    titles = {knob.name: knob.in_sentence for knob in knobs(type(config))}
+    changes = config.changes(before).items()
+    return ", ".join(f"{titles[name]} {describe(was)} → {describe(now)}" for name, (was, now) in changes)
+
+
 def depth_label(config: Config) -> str:
     """The depth as the family's papers would count it, or as they would and "custom" where none names it."""
     family = family_of(config)
@@ -152,5 +159,6 @@ __all__ = [
     "plan",
     "same_network",
     "torchvision_model",
+    "turned",
     "write_plan",
 ]

@@ -24,7 +24,11 @@ class Drawing {
     this.picture = new Picture(this.svg)
     this.view = new View(this.svg, () => this.picture.scene && this.picture.write(this.view))
     this.listen()
-    new ResizeObserver(() => this.data && this.size()).observe(this.root)
+    new ResizeObserver(([{ contentRect }]) => {
+      const narrower = contentRect.width !== this.width
+      this.width = contentRect.width
+      if (this.data && narrower) this.size() // its height follows the width, and needs no answer
+    }).observe(this.root)
   }
 
   tools() {
@@ -50,7 +54,6 @@ class Drawing {
     const anew = this.data && this.data.network !== data.network
     this.data = { ...data, scene: JSON.parse(data.scene) }
     this.svg.setAttribute("aria-label", data.title)
-    this.picture.pointed = undefined
     this.picture.show(this.data.scene, anew)
     this.size()
     this.mark()
@@ -67,7 +70,7 @@ class Drawing {
   }
 
   get full() {
-    return this.root.getRootNode().fullscreenElement === this.root || document.fullscreenElement === this.root
+    return this.root.getRootNode().fullscreenElement === this.root
   }
 
   fullscreen() {
@@ -141,7 +144,6 @@ class Drawing {
       if (event.key === "Enter") this.centre(this.find(true))
     })
     this.root.addEventListener("fullscreenchange", () => this.size())
-    document.addEventListener("fullscreenchange", () => this.data && this.size())
   }
 
   centre(found) {

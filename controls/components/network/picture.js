@@ -27,12 +27,14 @@ export class Picture {
     svg.append(this.world, this.labels)
     this.made = new Map() // id -> the node's group of shapes
     this.where = [] // measures of each node, as drawn now
+    this.own = [] // edges of the node that is pointed at, or selected
   }
 
   // Draws a scene; from the one before it moves there. `anew`: it is another network, so that what it has more is marked.
   show(scene, anew) {
     const before = this.scene && new Map(this.scene.nodes.map((node, i) => [key(node), [node, this.where[i]]]))
     this.scene = scene
+    this.own = []
     this.rooms = scene.nodes.map(node => node.room)
     const targets = scene.nodes.map(measures)
     const starts = scene.nodes.map((node, i) => {
@@ -130,26 +132,26 @@ export class Picture {
     const joints = this.scene.edges.filter(edge => edge[4]).map(edge => joint(where[edge[1]], rooms[edge[1]]))
     const plus = ([x, y]) => `M${x - 4} ${y}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0M${x - 4} ${y}h8M${x} ${y - 4}v8`
     this.joints.setAttribute("d", joints.map(plus).join(""))
-    this.light()
+    this.drawLit()
   }
 
   // The edges of one node stand out, and what they lead to.
-  light(index = this.pointed, how = this.how) {
-    this.pointed = index
-    this.how = how
+  light(index, how) {
     this.svg.classList.toggle("pointed", index !== undefined && how === "pointed")
     this.svg.classList.toggle("pinned", index !== undefined && how === "pinned")
-    const edges = index === undefined ? [] : this.scene.edges.filter(edge => edge[0] === index || edge[1] === index)
-    const near = new Set([index, ...edges.flatMap(edge => [edge[0], edge[1]])])
+    this.own = index === undefined ? [] : this.scene.edges.filter(edge => edge[0] === index || edge[1] === index)
+    const near = new Set([index, ...this.own.flatMap(edge => [edge[0], edge[1]])])
     this.groups.forEach((group, i) => group.classList.toggle("near", near.has(i)))
-    const colours = new Map(this.roles.map(role => [role.role, role]))
-    this.lit.replaceChildren(
-      ...edges.map(edge => {
-        const { colour, dash } = colours.get(edge[2])
-        const d = path(edge, this.where, this.rooms)
-        return element("path", { d, stroke: colour, "stroke-dasharray": dash, "stroke-width": 2.6 })
-      }),
-    )
+    this.drawLit()
+  }
+
+  drawLit() {
+    const paths = this.own.map(edge => {
+      const { colour, dash } = this.roles.find(role => role.role === edge[2])
+      const d = path(edge, this.where, this.rooms)
+      return element("path", { d, stroke: colour, "stroke-dasharray": dash, "stroke-width": 2.6 })
+    })
+    this.lit.replaceChildren(...paths)
   }
 
   // Texts keep their size, whatever the scale: the closer one looks, the more there is room for.

@@ -49,19 +49,23 @@ export class View {
     this.changed()
   }
 
+  within(scale) {
+    return Math.min(MOST_ZOOM * this.fitting, Math.max(this.fitting, scale))
+  }
+
   // At most an edge of the drawing comes to the middle of the box.
   set(scale, x, y) {
     const [width, height] = this.box
-    this.scale = Math.min(MOST_ZOOM * this.fitting, Math.max(this.fitting, scale))
-    const within = (value, length, room) => Math.min(room / 2, Math.max(room / 2 - length * this.scale, value))
-    this.x = within(x, this.size[0], width)
-    this.y = within(y, this.size[1], height)
+    this.scale = this.within(scale)
+    const kept = (value, length, room) => Math.min(room / 2, Math.max(room / 2 - length * this.scale, value))
+    this.x = kept(x, this.size[0], width)
+    this.y = kept(y, this.size[1], height)
     this.changed()
   }
 
   zoom(factor, [x, y] = this.box.map(side => side / 2)) {
     const before = this.scale
-    const scale = Math.min(MOST_ZOOM * this.fitting, Math.max(this.fitting, before * factor))
+    const scale = this.within(before * factor)
     if (scale <= this.fitting * 1.001) return this.fit()
     this.fitted = false
     this.set(scale, x - ((x - this.x) * scale) / before, y - ((y - this.y) * scale) / before)
