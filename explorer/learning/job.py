@@ -29,7 +29,8 @@ class JobError(ExplorerError):
 @dataclass(frozen=True)
 class Job:
     """`images` is how many of the training images are learned from, 0 for as many as is usual. `threads` are those of
-    a CPU. After `most_seconds` of training the run is stopped; 0 is no limit. `owner` tells whose it is, on a server.
+    a CPU. After `most_seconds` of training the run is stopped; 0 is no limit. `owner` tells whose it is, on a server, and
+    `experiment` the name of the one that it is part of.
     """
 
     config: Config
@@ -42,6 +43,7 @@ class Job:
     tensorboard: bool = False
     title: str = field(default="", compare=False)
     owner: str = field(default="", compare=False)
+    experiment: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Raises JobError for a number that cannot be."""
@@ -85,6 +87,7 @@ class Job:
                 "tensorboard": self.tensorboard,
                 "title": self.title,
                 "owner": self.owner,
+                "experiment": self.experiment,
                 "versions": versions(),
             },
             indent=2,
@@ -112,6 +115,7 @@ def of_json(text: str) -> Job:
         tensorboard=found.get("tensorboard") is True,
         title=_word(found, "title", ""),
         owner=_word(found, "owner", ""),
+        experiment=_word(found, "experiment", ""),
     )
 
 

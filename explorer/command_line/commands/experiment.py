@@ -1,0 +1,59 @@
+"""Put a claim of the literature to the test: train its networks, measure, and say what holds here."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from explorer.command_line.parser import Parser
+from explorer.command_line.program import CommandError
+
+USAGE = "experiment [NAME]"
+SUMMARY = "put a claim of the literature to the test; without a name: which there are"
+
+
+def run(words: Sequence[str]) -> None:
+    parser = Parser(
+        "experiment",
+        "Train the networks of an experiment, measure them, and give a verdict. They are ordinary runs, in the runs' "
+        "folder. Ctrl-C keeps what is measured; --resume goes on.",
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="an experiment; all are listed without it")
+    parser.add_argument("--seeds", type=int, default=0, metavar="N", help="with how many seeds (default: its own)")
+    parser.add_argument("--scale", type=float, default=1.0, metavar="X", help="how many times as long networks learn")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="to train on (default: cpu)")
+    parser.add_argument("--processes", type=int, default=0, metavar="N", help="networks at once (default: the cores)")
+    parser.add_argument("--output", default="", metavar="FILE", help="keep the results in a .json file too")
+    parser.add_argument("--resume", default="", metavar="DIR", help="go on with a directory that was printed before")
+    parser.add_argument("--in-line", action="store_true", help="wait until one of the machine's places is free")
+    arguments = parser.parse_args(list(words))
+    from explorer.experiments import EXPERIMENTS, carrying_out, record
+    from explorer.experiments.results import shipped
+    from explorer.learning import line, runs
+
+    if arguments.in_line:
+        line.give_way()
+    if arguments.resume:
+        found = record.read(Path(arguments.resume).expanduser().absolute())
+        if not arguments.in_line:  # whoever put it in line has done so before, and may have asked for a stop since
+            runs.take_back_stop(found.path)
+    elif arguments.name:
+        experiment = record.find(arguments.name)
+        found = record.create(experiment, arguments.seeds or experiment.seeds, arguments.scale, arguments.device)
+        print(found.path)
+    else:
+        for experiment in EXPERIMENTS.values():
+            known = shipped(experiment.name)
+            said = [f"{title}: {verdict.answer}" for title, verdict in experiment.verdicts(known).items()] if known else []
+            print(f"{experiment.name:15} {experiment.question}", *said, sep="\n                ")
+        return
+    state = carrying_out.carry_out(found.path, print, arguments.in_line, max(0, arguments.processes))
+    results = found.results
+    if arguments.output:
+        try:
+            Path(arguments.output).write_text(results.to_json(), encoding="utf-8")
+        except OSError as error:
+            raise CommandError(f"{arguments.output} cannot be written ({error.strerror or error}).") from None
+    for claim in found.experiment.claims:
+        verdict = found.experiment.verdicts(results)[claim.title]
+        print(f"{claim.title}: {verdict.answer}. {verdict.because}\n  Rule: {claim.rule}")
+    if state == "failed":
+        raise CommandError(runs.status(found.path).message)

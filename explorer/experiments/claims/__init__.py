@@ -1,0 +1,1 @@
+"""One file a claim, each with an `EXPERIMENT` and its `PLACE` among the cards."""

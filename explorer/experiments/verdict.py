@@ -1,0 +1,86 @@
+"""From measurements over seeds to an answer: how sure is a difference, and what does a rule make of it?"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+Answer = Literal["holds here", "does not hold here", "cannot be told with so few runs"]
+HOLDS: Answer = "holds here"
+FAILS: Answer = "does not hold here"
+OPEN: Answer = "cannot be told with so few runs"
+
+CONFIDENCE = 0.95
+
+
+class Verdict(NamedTuple):
+    """`because` is one sentence with the numbers that decide."""
+
+    answer: Answer
+    because: str
+
+
+class Interval(NamedTuple):
+    """A mean and its 95 % interval; infinite where a single run says nothing of the spread."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def mean(values: Sequence[float]) -> Interval:
+    """Student's t interval of a mean (n values, each of a seed). Values that are not finite leave it open."""
+    return difference(values, None)
+
+
+def difference(one: Sequence[float], other: Sequence[float] | None) -> Interval:
+    """mean(one) - mean(other) with Welch's t interval (Biometrika 34, 1947), which lets both spreads differ: a network
+    that sometimes fails to learn scatters more than one that never does.
+    """
+    samples = [np.asarray(values, np.float64) for values in (one, other) if values is not None]
+    if not all(len(sample) and np.isfinite(sample).all() for sample in samples):
+        return Interval(math.nan, -math.inf, math.inf)
+    middle = float(samples[0].mean() - (samples[1].mean() if other is not None else 0.0))
+    if min(map(len, samples)) < 2:
+        return Interval(middle, -math.inf, math.inf)
+    errors = [float(sample.var(ddof=1)) / len(sample) for sample in samples]
+    error = sum(errors)
+    if error == 0:  # every seed gave the same
+        return Interval(middle, middle, middle)
+    freedom = error**2 / sum(part**2 / (len(sample) - 1) for part, sample in zip(errors, samples, strict=True))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(error)
+    return Interval(middle, middle - half, middle + half)
+
+
+def above(found: Interval, least: float) -> Answer:
+    """Whether a quantity is more than `least`: the whole interval has to be on one side of it."""
+    if found.low > least:
+        return HOLDS
+    return FAILS if found.high < least else OPEN
+
+
+def below(found: Interval, most: float) -> Answer:
+    return above(Interval(-found.mean, -found.high, -found.low), -most)
+
+
+def every(answers: Sequence[Answer]) -> Answer:
+    """Of a claim in several parts: it holds where all do, and fails with the first that fails."""
+    if FAILS in answers:
+        return FAILS
+    return OPEN if OPEN in answers else HOLDS
+
+
+def in_words(found: Interval, scale: float = 1.0, digits: int = 1, unit: str = "") -> str:
+    """12.3 (11.9 to 12.7), or 12.3 (one run)."""
+    if math.isnan(found.mean):
+        return "no number"
+    middle, low, high = (f"{scale * value:.{digits}f}{unit}" for value in found)
+    if math.isinf(found.low):
+        return f"{middle} (one run)"
+    return f"{middle} ({low} to {high})"
+
+
+def percent(found: Interval, digits: int = 1) -> str:
+    return in_words(found, 100, digits, " %")
