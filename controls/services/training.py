@@ -1,11 +1,11 @@
 """Runs, as visitors may have them: who may train, which runs one sees; starting, stopping, putting away."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,14 +46,23 @@ def refusal(job: Job) -> str:
         return "Training is switched off on this server."
     if may.runs and len(own) >= may.runs:
         return f"You have {len(own)} runs, and {may.runs} is the limit here: delete one first."
-    if may.disk:
-        needed = COPIES * 4 * plan(job.config).params
-        used = sum(runs.size(run.path) for run in own)
-        if used + needed > may.disk:
-            return (
-                f"Your runs take {gigabytes(used)}, and this one would take up to {gigabytes(needed)} more; "
-                f"{gigabytes(may.disk)} is the limit here: delete some first."
-            )
+    return full_disk(needed_bytes(job))
+
+
+def needed_bytes(job: Job) -> int:
+    """That a run of it keeps at its peak."""
+    return COPIES * 4 * plan(job.config).params
+
+
+def full_disk(needed: int) -> str:
+    """Why there is no room for so many bytes of runs; "" where there is."""
+    may = rules()
+    used = sum(runs.size(run.path) for run in _all_own()) if may.disk else 0
+    if may.disk and used + needed > may.disk:
+        return (
+            f"Your runs take {gigabytes(used)}, and this would take up to {gigabytes(needed)} more; "
+            f"{gigabytes(may.disk)} is the limit here: delete some first."
+        )
     return ""
 
 
@@ -106,10 +115,13 @@ def undo_delete() -> None:
 
 
 def visible() -> tuple[Run, ...]:
-    """The runs that the visitor may see, the newest first: all, or on a shared server those known to them."""
+    """The runs that the visitor may see, the newest first: all, or on a shared server those known to them. Those of
+    experiments, of which there may be dozens, only where a link has led to them.
+    """
     known, shared = session.visitor().runs, rules().shared
     paths = [path for path in runs.listed() if not shared or path.name in known]
-    return _read_all(paths[:MOST_LISTED])
+    seen = (run for run in _each_read(paths) if not run.job.experiment or run.name in known)
+    return tuple(islice(seen, MOST_LISTED))
 
 
 def known(name: str) -> dict[str, Run]:
@@ -153,16 +165,23 @@ def status(run: Run) -> Status:
 
 
 def _own() -> list[Run]:
+    """Those that count against the visitor's number of runs: an experiment's do not."""
+    return [run for run in _all_own() if not run.job.experiment]
+
+
+def _all_own() -> list[Run]:
     own = owner()
     return [run for run in _read_all(runs.listed()) if run.job.owner == own]
 
 
 def _read_all(paths: Iterable[Path]) -> tuple[Run, ...]:
-    found = []
+    return tuple(_each_read(paths))
+
+
+def _each_read(paths: Iterable[Path]) -> Iterator[Run]:
     for path in paths:
         with suppress(RunError):
-            found.append(_read_at(path, _state(path / runs.CONFIG)))
-    return tuple(found)
+            yield _read_at(path, _state(path / runs.CONFIG))
 
 
 def _read(name: str) -> Run | None:

@@ -28,6 +28,7 @@ from explorer.learning.runs import LOCK, STOP, State
 from explorer.learning.worker import Pulse
 
 LOOKS_EACH = 0.3  # seconds between two looks at whether to stop
+ON_A_CARD = 2  # networks that are trained there at once
 ENDS_ITSELF = 1.0  # seconds between two looks of a process at whether the one that started it is still there
 
 Say = Callable[[str], None]
@@ -40,7 +41,8 @@ def carry_out(path: Path, say: Say = print, in_line: bool = False, processes: in
     another process carries it out.
     """
     with _alone(records.read(path)) as record, Pulse(path) as pulse:
-        state, message = _carry_out(record, pulse, in_line, processes or os.cpu_count() or 1, say)
+        usual = (os.cpu_count() or 1) if record.device == "cpu" else ON_A_CARD
+        state, message = _carry_out(record, pulse, in_line, processes or usual, say)
         pulse.say(state=state, message=message, seconds_left=0.0)
         say(message or f"{record.experiment.name}: {state}.")
         return state

@@ -1,11 +1,11 @@
 """An experiment that is carried out here is a directory, as a run is; its networks are ordinary runs beside it.
 
-    config.json     which experiment, with how many seeds, how long each network learns, and the names of its runs
-    status.json     what its process does, written anew every second; `step` of `steps` counts trained networks
-    results.json    what is measured so far, written anew after each network
-    stop            asks the process to stop; taken away when it goes on
-    worker.lock     held by the process
-    log.txt         what it printed
+config.json     which experiment, with how many seeds, how long each network learns, and the names of its runs
+status.json     what its process does, written anew every second; `step` of `steps` counts trained networks
+results.json    what is measured so far, written anew after each network
+stop            asks the process to stop; taken away when it goes on
+worker.lock     held by the process
+log.txt         what it printed
 """
 
 import json

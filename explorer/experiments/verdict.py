@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy import stats
 
+from explorer.wording import MINUS
+
 Answer = Literal["holds here", "does not hold here", "cannot be told with so few runs"]
 HOLDS: Answer = "holds here"
 FAILS: Answer = "does not hold here"
@@ -72,15 +74,34 @@ def every(answers: Sequence[Answer]) -> Answer:
     return OPEN if OPEN in answers else HOLDS
 
 
+def share(values: Sequence[float]) -> Interval:
+    """As `mean`, of shares of a whole: the interval ends at 0 and 1."""
+    found = mean(values)
+    return Interval(found.mean, max(0.0, found.low), min(1.0, found.high)) if len(values) > 1 else found
+
+
 def in_words(found: Interval, scale: float = 1.0, digits: int = 1, unit: str = "") -> str:
     """12.3 (11.9 to 12.7), or 12.3 (one run)."""
     if math.isnan(found.mean):
         return "no number"
-    middle, low, high = (f"{scale * value:.{digits}f}{unit}" for value in found)
+    middle, low, high = (_number(scale * value, digits) for value in found)
     if math.isinf(found.low):
-        return f"{middle} (one run)"
-    return f"{middle} ({low} to {high})"
+        return f"{middle}{unit} (one run)"
+    return f"{middle}{unit} ({low} to {high})"
 
 
 def percent(found: Interval, digits: int = 1) -> str:
+    """Of a share: 97.2 % (96.0 to 98.4)."""
     return in_words(found, 100, digits, " %")
+
+
+def points(found: Interval, digits: int = 1) -> str:
+    """Of a difference of shares: 3.1 points (1.0 to 5.2)."""
+    return in_words(found, 100, digits, " points")
+
+
+def _number(value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        return text.removeprefix("-")
+    return text.replace("-", MINUS)

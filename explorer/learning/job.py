@@ -29,8 +29,8 @@ class JobError(ExplorerError):
 @dataclass(frozen=True)
 class Job:
     """`images` is how many of the training images are learned from, 0 for as many as is usual. `threads` are those of
-    a CPU. After `most_seconds` of training the run is stopped; 0 is no limit. `owner` tells whose it is, on a server, and
-    `experiment` the name of the one that it is part of.
+    a CPU. After `most_seconds` of training the run is stopped; 0 is no limit. `owner` tells whose it is, on a server,
+    and `experiment` names the one that it is part of.
     """
 
     config: Config

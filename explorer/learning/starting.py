@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from explorer.learning import runs
@@ -15,14 +16,16 @@ from explorer.learning.runs import LOG
 PACKAGES = Path(__file__).parents[2]  # where `explorer` is imported from
 
 
-def start(path: Path) -> None:
-    """Train the run there, as soon as the machine has a place for it. Raises RunError where it cannot be started."""
+def start(path: Path, words: Sequence[str] = ()) -> None:
+    """Train the run there, as soon as the machine has a place for it; or have the program do what the `words` say, in
+    that directory. Raises RunError where it cannot be started.
+    """
     try:
         runs.take_back_stop(path)
         _announce(path)
         with (path / LOG).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "explorer", "train", str(path), "--in-line"],
+                [sys.executable, "-m", "explorer", *(words or ("train", str(path))), "--in-line"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -21,7 +21,13 @@ Values = NDArray[np.float64]
 BLUE, RED, GREEN, PINK, ORANGE, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"
 HEIGHT = 300  # pixels
 ROW = 30  # pixels of a bar
-LEGEND = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "traceorder": "normal"}
+LEGEND = {
+    "orientation": "h",
+    "x": 0,
+    "y": 1.03,
+    "yanchor": "bottom",
+    "traceorder": "normal",
+}  # above, where no title is
 NOTHING = "Nothing is measured yet"
 
 
@@ -88,7 +94,7 @@ def lines(found: Sequence[Line], x: Axis, y: Axis, levels: Sequence[Level] = ())
     every_x = [line.x for line in found]
     layout = {
         "height": HEIGHT,
-        "margin": {"l": 12, "r": 12, "t": 8, "b": 8},
+        "margin": {"l": 12, "r": 12, "t": 30, "b": 8},
         "legend": LEGEND,
         "hovermode": "closest",
         "xaxis": _axis(x, every_x),

@@ -32,28 +32,30 @@ def run(words: Sequence[str]) -> None:
     if arguments.in_line:
         line.give_way()
     if arguments.resume:
-        found = record.read(Path(arguments.resume).expanduser().absolute())
+        begun = record.read(Path(arguments.resume).expanduser().absolute())
         if not arguments.in_line:  # whoever put it in line has done so before, and may have asked for a stop since
-            runs.take_back_stop(found.path)
+            runs.take_back_stop(begun.path)
     elif arguments.name:
         experiment = record.find(arguments.name)
-        found = record.create(experiment, arguments.seeds or experiment.seeds, arguments.scale, arguments.device)
-        print(found.path)
+        begun = record.create(experiment, arguments.seeds or experiment.seeds, arguments.scale, arguments.device)
+        print(begun.path)
     else:
         for experiment in EXPERIMENTS.values():
             known = shipped(experiment.name)
-            said = [f"{title}: {verdict.answer}" for title, verdict in experiment.verdicts(known).items()] if known else []
+            said = (
+                [f"{title}: {verdict.answer}" for title, verdict in experiment.verdicts(known).items()] if known else []
+            )
             print(f"{experiment.name:15} {experiment.question}", *said, sep="\n                ")
         return
-    state = carrying_out.carry_out(found.path, print, arguments.in_line, max(0, arguments.processes))
-    results = found.results
+    state = carrying_out.carry_out(begun.path, print, arguments.in_line, max(0, arguments.processes))
+    results = begun.results
     if arguments.output:
         try:
             Path(arguments.output).write_text(results.to_json(), encoding="utf-8")
         except OSError as error:
             raise CommandError(f"{arguments.output} cannot be written ({error.strerror or error}).") from None
-    for claim in found.experiment.claims:
-        verdict = found.experiment.verdicts(results)[claim.title]
+    for claim in begun.experiment.claims:
+        verdict = begun.experiment.verdicts(results)[claim.title]
         print(f"{claim.title}: {verdict.answer}. {verdict.because}\n  Rule: {claim.rule}")
     if state == "failed":
-        raise CommandError(runs.status(found.path).message)
+        raise CommandError(runs.status(begun.path).message)

@@ -6,7 +6,7 @@ from explorer.experiments.digits import CHANCE, job, narrow
 from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Figure, Picture
 from explorer.experiments.results import Results
 from explorer.experiments.trial import learned
-from explorer.experiments.verdict import Verdict, above, below, difference, every, mean, percent
+from explorer.experiments.verdict import Verdict, above, below, difference, every, percent, points, share
 from explorer.plots import claims as plots
 
 PLACE = 1
@@ -27,8 +27,8 @@ def judge(results: Results) -> Verdict:
     answer = every([above(plain, MARGIN), below(residual, MARGIN)])
     return Verdict(
         answer,
-        f"With 36 layers more a plain network loses {percent(plain)} of training accuracy, "
-        f"a residual one {percent(residual)}.",
+        f"With 36 layers more a plain network loses {points(plain)} of training accuracy, "
+        f"a residual one {points(residual)}.",
     )
 
 
@@ -63,7 +63,7 @@ def test_accuracy(results: Results) -> Figure:
 
 
 def error(arm: str, results: Results) -> str:
-    return percent(mean([1 - value for value in results.numbers(arm, "test_accuracy")]))
+    return percent(share([1 - value for value in results.numbers(arm, "test_accuracy")]))
 
 
 EXPERIMENT = Experiment(

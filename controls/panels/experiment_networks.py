@@ -1,0 +1,64 @@
+"""Which networks did an experiment train, and where are they to be looked into?"""
+
+import streamlit as st
+
+from controls import session
+from controls.panel import panel
+from controls.panels.training_live import WORDS
+from controls.services import experiments, training
+from controls.services.experiments import Shown
+from controls.text import plain
+
+TABLE = "experiment.networks"
+ROW, MOST_HEIGHT = 35, 320  # pixels
+PAGES = {
+    "Training": "pages/training.py",
+    "Feature maps": "pages/feature_maps.py",
+    "Gradient flow": "pages/gradient_flow.py",
+    "Attribution": "pages/attribution.py",
+}
+
+
+@panel
+def trained_networks(found: Shown) -> None:
+    """Of one that was carried out here; else how the project has made its own."""
+    results = found.results
+    if found.record is None:
+        if results.runs:
+            versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
+            st.caption(
+                f"The project has made these results on {results.date} by `{results.command}`, on {results.cores} "
+                f"cores in {results.seconds:.0f} s ({plain(versions)}). Its networks do not come along: run it here "
+                "to have them."
+            )
+        return
+    st.subheader("Its networks")
+    every = experiments.trials(found.record)
+    st.dataframe(
+        {
+            "network": [one.title for one in every],
+            "seed": [one.seed for one in every],
+            "state": [WORDS[one.state][0] for one in every],
+        },
+        hide_index=True,
+        height=min(MOST_HEIGHT, 38 + ROW * len(every)),
+        column_config={
+            "network": st.column_config.TextColumn("Network"),
+            "seed": st.column_config.NumberColumn("Seed", width="small"),
+            "state": st.column_config.TextColumn("State", width="small"),
+        },
+        on_select="rerun",
+        selection_mode=["single-row", "single-cell"],
+        key=TABLE,
+    )
+    clicked = session.clicked_row(TABLE)
+    row = clicked if clicked is not None else next(iter(session.ticked(TABLE)), 0)
+    run = every[min(row, len(every) - 1)].run
+    if run is None:
+        return
+    link = training.link(run)
+    box = st.container(horizontal=True, vertical_alignment="center")
+    box.markdown(f"**{plain(run.title)}** opens on", width="content")
+    for title, page in PAGES.items():
+        if title == "Training" or link:
+            box.page_link(page, label=title, query_params=link | {"run": run.name})
