@@ -3,14 +3,13 @@
 import streamlit as st
 
 from controls.panels.experiment_card import choose_experiment
-from controls.panels.experiment_here import carry_out_here, choose_results
+from controls.panels.experiment_here import carry_out_here
 from controls.panels.experiment_networks import trained_networks
 from controls.panels.experiment_results import claim, measured
 
 st.title("Experiments")
 if experiment := choose_experiment():
     claim(experiment)
-    carry_out_here(experiment)
-    found = choose_results(experiment)
+    found = carry_out_here(experiment)
     measured(experiment, found)
     trained_networks(found)

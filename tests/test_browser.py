@@ -38,6 +38,7 @@ PAGES = {
     "feature-maps": "feature-maps",
     "gradient-flow": "gradient-flow",
     "training": "training",
+    "experiments": "experiments",
     "attribution": "attribution",
 }
 LOOKED_AT = {
@@ -662,6 +663,34 @@ def test_a_knob_moves_the_drawing(visit: Visit) -> None:
     # for the README
     first, *rest = (Image.open(io.BytesIO(frame)).resize((800, 500)).quantize(48) for frame in frames)
     first.save(ARTEFACTS / "drag.gif", save_all=True, append_images=rest, duration=[900, *[400] * 4, 1600], loop=0)
+
+
+# --- a claim put to the test
+
+
+@pytest.mark.timeout(400)  # its processes let all others have the processor first
+def test_a_claim_is_opened_and_put_to_the_test(visit: Visit) -> None:
+    page = visit("experiments", network="resnet20_cifar")
+    page.locator(".st-key-experiment-open-degradation button").click()
+    expect(text(page, "holds here")).to_be_visible()  # the project's own run
+    page.get_by_label("Seeds", exact=True).fill("1")
+    page.get_by_label("Seeds", exact=True).press("Enter")
+    settled(page)
+    choose(page, "Training", "0.1 times as long")
+    page.get_by_role("button", name=re.compile("Run it here")).click()
+    main = page.locator("[data-testid=stMain]")
+    expect(main).to_contain_text("Measured here", timeout=PATIENCE)
+    # four small networks, each once through 1,400 images
+    expect(main).to_contain_text("Finished", timeout=10 * PATIENCE)
+    # whatever the differences: one seed says nothing of their spread
+    expect(main).to_contain_text("cannot be told with so few runs")
+    expect(main).to_contain_text("(one run)")
+    assert messages(page) == []
+    main.get_by_role("link", name="Training").click()
+    expect(page.get_by_role("heading", name="Training", exact=True)).to_be_visible()
+    expect(page.locator("[data-testid=stMain]")).to_contain_text("Plain-20, seed 0")
+    settled(page)
+    assert messages(page) == []
 
 
 # --- a file of one's own

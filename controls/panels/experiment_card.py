@@ -84,9 +84,13 @@ def sized(figure: Figure, height: int) -> Figure:
 def origin(found: Shown) -> str:
     """Whose results are shown, which is always said."""
     results = found.results
-    if not results.runs:
-        return "Nothing has been measured yet."
-    networks = f"{results.runs} networks, {len(results.seeds)} {'seed' if len(results.seeds) == 1 else 'seeds'}"
+    networks = f"{counted(results.runs, 'network')}, {counted(len(results.seeds), 'seed')}"
     if found.record:
-        return f"**Measured here**, begun {experiments.begun(found.record)}: {networks}."
-    return f"**The project's own run** of {results.date}: {networks}."
+        begun = experiments.begun(found.record)
+        return f"**Measured here**, begun {begun}: {networks if results.runs else 'nothing yet'}."
+    return f"**The project's own run** of {results.date}: {networks}." if results.runs else "Nothing is measured yet."
+
+
+def counted(number: int, what: str) -> str:
+    """1 seed, 3 seeds."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -5,10 +5,10 @@ from functools import partial
 import streamlit as st
 
 from controls import session
-from controls.choices import OneOf, Whole
-from controls.panel import panel, say_refusal
+from controls.choices import OneOf, Place, Whole
 from controls.services import experiments
 from controls.services.experiments import Shown
+from controls.text import plain
 from explorer.errors import ExplorerError
 from explorer.experiments import Experiment
 from explorer.experiments.experiment import MOST_SEEDS
@@ -20,10 +20,10 @@ SEEDS = Whole("trial_seeds", 0, least=0, most=MOST_SEEDS)
 SCALE = OneOf("longer", 1.0, (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0))
 
 
-@panel
-def carry_out_here(experiment: Experiment) -> None:
-    """Seeds, how long each network learns, and the button."""
+def carry_out_here(experiment: Experiment) -> Shown:
+    """Whose results are shown; and seeds, how long each network learns, and the button."""
     box = st.container(horizontal=True, vertical_alignment="bottom")
+    found = _choose_results(box, experiment)
     seeds = SEEDS.number(
         box,
         "Seeds",
@@ -33,7 +33,7 @@ def carry_out_here(experiment: Experiment) -> None:
         help="Each network is trained with each of them. With one there is no telling how much is luck.",
     )
     scale = SCALE.select(
-        box, "Training", title="{:g} times as long".format, width=190, help="How long each network learns."
+        box, "Training", title=_times, width=150, help="How long each network learns, beside what is usual here."
     )
     refusal = experiments.refusal(experiment, seeds, scale)
     long = experiments.seconds(experiment, seeds, scale)
@@ -47,7 +47,12 @@ def carry_out_here(experiment: Experiment) -> None:
         help=f"{seeds * len(experiment.arms)} networks are trained and measured.",
     )
     if refusal:
-        say_refusal(refusal)
+        st.caption(f":material/block: {plain(refusal)}")
+    return found
+
+
+def _times(scale: float) -> str:
+    return "as usual" if scale == 1 else f"{scale:g} times as long"
 
 
 def _start(experiment: Experiment, seeds: int, scale: float) -> None:
@@ -59,18 +64,17 @@ def _start(experiment: Experiment, seeds: int, scale: float) -> None:
         RESULTS.set(one.name)
 
 
-def choose_results(experiment: Experiment) -> Shown:
-    """Those that were measured here, or those of the project; the newest measured here, unless the link says others."""
+def _choose_results(at: Place, experiment: Experiment) -> Shown:
+    """Those measured here, or those of the project; the newest measured here, unless the link says others."""
     found = {one.name: one for one in experiments.carried_out(experiment, RESULTS.in_link())}
-    if not found:
-        return experiments.of_project(experiment)
-    titles = {name: f"measured here, begun {experiments.begun(one)}, {one.seeds} seeds" for name, one in found.items()}
+    titles = {name: f"measured here, {experiments.begun(one)}" for name, one in found.items()}
     chosen = RESULTS.select(
-        st,
+        at,
         "Results",
         (*found, PROJECT),
-        next(iter(found)),
+        next(iter(found), PROJECT),
         title=lambda name: titles.get(name, "the project's own run"),
-        width=420,
+        width=260,
+        help="What the project has measured, or what was measured on this machine.",
     )
     return experiments.of_project(experiment) if chosen == PROJECT else experiments.shown(experiment, chosen)

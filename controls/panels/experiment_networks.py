@@ -1,15 +1,18 @@
 """Which networks did an experiment train, and where are they to be looked into?"""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from controls import session
 from controls.panel import panel
 from controls.panels.training_live import WORDS
 from controls.services import experiments, training
-from controls.services.experiments import Shown
+from controls.services.experiments import Shown, Trained
 from controls.text import plain
 
 TABLE = "experiment.networks"
+EVERY = 2.0  # seconds
 ROW, MOST_HEIGHT = 35, 320  # pixels
 PAGES = {
     "Training": "pages/training.py",
@@ -32,8 +35,19 @@ def trained_networks(found: Shown) -> None:
                 "to have them."
             )
         return
+    record = found.record
+    active = experiments.status(record).active
+
+    @st.fragment(run_every=EVERY if active else None)
+    def shown() -> None:
+        _table(experiments.trials(record))
+
     st.subheader("Its networks")
-    every = experiments.trials(found.record)
+    shown()
+
+
+def _table(every: Sequence[Trained]) -> None:
+    """A row a network; one that is clicked opens on the other pages."""
     st.dataframe(
         {
             "network": [one.title for one in every],

@@ -27,10 +27,8 @@ WIDE = 900  # pixels, beyond which a picture would only be stretched
 
 @panel
 def claim(experiment: Experiment) -> None:
-    st.header(experiment.question)
-    source = f"[{plain(experiment.source)}]({experiment.url})"
-    st.markdown(f"**The claim.** {plain(experiment.claim)} ({source})")
-    st.markdown(f"**What differs here.** {plain(experiment.differs)}")
+    st.subheader(experiment.question)
+    st.markdown(f"{plain(experiment.claim)} ([{plain(experiment.source)}]({experiment.url}))")
 
 
 @panel
@@ -113,18 +111,18 @@ def _pictures(experiment: Experiment, results: Results) -> None:
 
 
 def _compared(experiment: Experiment, results: Results) -> None:
-    """The source's figures beside ours."""
-    if not experiment.compared:
-        return
-    st.subheader("The source's figures, and ours")
+    """The source's figures beside ours, and what is not the same."""
+    st.subheader("The source, and here")
     whole = all(results.seeds_of(arm.name) for arm in experiment.arms)
-    st.table(
-        {
-            "": [one.what for one in experiment.compared],
-            "in the source": [one.paper for one in experiment.compared],
-            "here": [one.here(results) if whole else "not yet" for one in experiment.compared],
-        },
-        hide_index=True,
-        width="content",
-    )
-    st.caption("In brackets: the 95 % interval over seeds (Student's t, and Welch's where two are compared).")
+    if experiment.compared:
+        st.table(
+            {
+                "": [one.what for one in experiment.compared],
+                "in the source": [one.paper for one in experiment.compared],
+                "here": [one.here(results) if whole else "not yet" for one in experiment.compared],
+            },
+            hide_index=True,
+            width="content",
+        )
+        st.caption("In brackets: the 95 % interval over seeds (Student's t, and Welch's where two are compared).")
+    st.markdown(f"**What differs here.** {plain(experiment.differs)}")
