@@ -103,9 +103,8 @@ def test_its_networks_open_on_other_pages_and_do_not_fill_the_list_of_runs(monke
     experiment = EXPERIMENTS[NAME]
     begun = record.create(experiment, 1, 1)
     (arm, seed), *_ = begun.trials
-    runs.create(
-        carrying_out.replace(experiment.arm(arm).trained(seed, 1), experiment=begun.name), begun.run_of(arm, seed)
-    )
+    job = replace(experiment.arm(arm).trained(seed, 1), experiment=begun.name)
+    runs.create(job, begun.run_of(arm, seed))
     app = opened(PAGE, claim=NAME)
     name = begun.run_of(arm, seed).name
     (there,) = (found.proto for found in app.get("page_link") if found.proto.label == "Training")
