@@ -89,7 +89,8 @@ def test_what_is_measured_here_is_shown_while_it_goes_on(never):
     arm = experiment.arms[0].name
     part = Results(NAME).adding(arm, 0, shipped(NAME).measured[arm][0])
     carrying_out._write(begun, part)
-    app = opened(PAGE, claim=NAME)
+    assert "The project's own run" in captions(opened(PAGE, claim=NAME))  # by itself, what is whole is shown
+    app = opened(PAGE, claim=NAME, results=begun.name)
     assert messages(app) == []
     assert f"{OPEN}] **{experiment.claims[0].title}**" in words(app)
     assert f"{len(experiment.arms) - 1} of {len(experiment.arms)} networks are not measured yet" in words(app)
@@ -105,7 +106,7 @@ def test_its_networks_open_on_other_pages_and_do_not_fill_the_list_of_runs(monke
     (arm, seed), *_ = begun.trials
     job = replace(experiment.arm(arm).trained(seed, 1), experiment=begun.name)
     runs.create(job, begun.run_of(arm, seed))
-    app = opened(PAGE, claim=NAME)
+    app = opened(PAGE, claim=NAME, results=begun.name)
     name = begun.run_of(arm, seed).name
     (there,) = (found.proto for found in app.get("page_link") if found.proto.label == "Training")
     assert f"run={name}" in there.query_string

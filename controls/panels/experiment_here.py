@@ -65,14 +65,14 @@ def _start(experiment: Experiment, seeds: int, scale: float) -> None:
 
 
 def _choose_results(at: Place, experiment: Experiment) -> Shown:
-    """Those measured here, or those of the project; the newest measured here, unless the link says others."""
+    """Those measured here, or those of the project; the newest measured here and whole, unless the link says others."""
     found = {one.name: one for one in experiments.carried_out(experiment, RESULTS.in_link())}
     titles = {name: f"measured here, {experiments.begun(one)}" for name, one in found.items()}
     chosen = RESULTS.select(
         at,
         "Results",
         (*found, PROJECT),
-        next(iter(found), PROJECT),
+        experiments.usual(tuple(found.values())) or PROJECT,
         title=lambda name: titles.get(name, "the project's own run"),
         width=260,
         help="What the project has measured, or what was measured on this machine.",

@@ -106,14 +106,14 @@ def _pictures(experiment: Experiment, results: Results) -> None:
     for picture in experiment.pictures:
         st.subheader(picture.title)
         figure, key = PlainFigure(picture.draw(results)), f"experiment.{experiment.name}.{picture.title}"
-        with st.container(key=f"wide.{key}", width=WIDE):
+        with st.container(key=f"wide.{key}" if picture.wide else f"narrow.{key}", width=WIDE):
             st.plotly_chart(figure, key=key, alt=picture.alt, config=BARE)
 
 
 def _compared(experiment: Experiment, results: Results) -> None:
     """The source's figures beside ours, and what is not the same."""
     st.subheader("The source, and here")
-    whole = all(results.seeds_of(arm.name) for arm in experiment.arms)
+    whole = experiment.whole(results)
     if experiment.compared:
         st.table(
             {

@@ -1,6 +1,7 @@
 """Experiments, as visitors may have them: the results that come with the project, and those carried out here."""
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
@@ -57,12 +58,18 @@ def carried_out(experiment: Experiment, name: str = "") -> tuple[Record, ...]:
 
 
 def shown(experiment: Experiment, name: str = "") -> Shown:
-    """What a card shows: the record of that name, or the newest one with a result, or what comes with the project."""
+    """The record of that name; without a name, what a card shows: see `usual`."""
     found = carried_out(experiment, name)
+    wanted = name or usual(found)
     for one in found:
-        if one.name == name or (not name and results_of(one).runs):
+        if one.name == wanted:
             return Shown(results_of(one), one)
     return of_project(experiment)
+
+
+def usual(found: Sequence[Record]) -> str:
+    """The newest that is being carried out or has measured every network; "" where there is none."""
+    return next((one.name for one in found if status(one).active or one.experiment.whole(results_of(one))), "")
 
 
 def of_project(experiment: Experiment) -> Shown:

@@ -56,11 +56,14 @@ class Compared(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """`draw` takes results that may lack arms, which are still trained. `alt` says what there is to see."""
+    """`draw` takes results that may lack arms, which are still trained. `alt` says what there is to see. One that is
+    `wide` is scrolled on a phone, and not squeezed.
+    """
 
     title: str
     alt: str
     draw: Callable[[Results], Figure]
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,10 @@ class Experiment:
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)
+
+    def whole(self, results: Results) -> bool:
+        """Whether every arm has been measured with one seed at least."""
+        return all(results.seeds_of(arm.name) for arm in self.arms)
 
     def verdicts(self, results: Results) -> Mapping[str, Verdict]:
         """Each claim's title -> its verdict."""
