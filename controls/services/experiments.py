@@ -1,6 +1,5 @@
 """Experiments, as visitors may have them: the results that come with the project, and those carried out here."""
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -10,7 +9,7 @@ from typing import NamedTuple
 
 from controls import session
 from controls.services import training
-from explorer.experiments import EXPERIMENTS, Experiment, record
+from explorer.experiments import EXPERIMENTS, Experiment, carrying_out, record
 from explorer.experiments.record import RESULTS, ExperimentError, Record
 from explorer.experiments.results import Results, ResultsError, read, shipped
 from explorer.learning import runs, starting
@@ -133,7 +132,7 @@ def seconds(experiment: Experiment, seeds: int, scale: float) -> float:
     if known is None or not known.runs:
         return 0.0
     each = known.seconds * known.cores / known.runs / known.scale
-    return each * seeds * len(experiment.arms) * scale / (os.cpu_count() or 1)
+    return each * seeds * len(experiment.arms) * scale / carrying_out.usual_processes(session.device(), in_line=True)
 
 
 def refusal(experiment: Experiment, seeds: int, scale: float) -> str:

@@ -4,6 +4,7 @@ found. Stopped, or killed, it goes on where it was.
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from explorer.errors import ExplorerError
@@ -25,9 +27,11 @@ from explorer.experiments.trial import Trial
 from explorer.learning import line, runs, worker
 from explorer.learning.endings import Stopped
 from explorer.learning.runs import LOCK, STOP, State
+from explorer.learning.settings import most_workers
 from explorer.learning.worker import Pulse
 
 LOOKS_EACH = 0.3  # seconds between two looks at whether to stop
+MEMORY = 1_500_000_000  # bytes that a process takes at most, of which torch takes a third
 ON_A_CARD = 2  # networks that are trained there at once
 ENDS_ITSELF = 1.0  # seconds between two looks of a process at whether the one that started it is still there
 
@@ -41,11 +45,21 @@ def carry_out(path: Path, say: Say = print, in_line: bool = False, processes: in
     another process carries it out.
     """
     with _alone(records.read(path)) as record, Pulse(path) as pulse:
-        usual = (os.cpu_count() or 1) if record.device == "cpu" else ON_A_CARD
-        state, message = _carry_out(record, pulse, in_line, processes or usual, say)
+        state, message = _carry_out(record, pulse, in_line, processes or usual_processes(record.device, in_line), say)
         pulse.say(state=state, message=message, seconds_left=0.0)
         say(message or f"{record.experiment.name}: {state}.")
         return state
+
+
+def usual_processes(device: str, in_line: bool) -> int:
+    """How many networks are trained at once: one for each core, as far as there is memory. Where others may train
+    beside it, whose turn it is by `line`, one for each core that is its share.
+    """
+    cores = os.cpu_count() or 1
+    if device != "cpu":
+        return min(ON_A_CARD, cores)
+    share = max(1, cores // most_workers()) if in_line else cores
+    return max(1, min(share, psutil.virtual_memory().available // MEMORY))
 
 
 def _carry_out(record: Record, pulse: Pulse, in_line: bool, processes: int, say: Say) -> tuple[State, str]:
@@ -79,7 +93,8 @@ def _all_trials(record: Record, pulse: Pulse, stop: Callable[[], None], processe
     todo = [(arm, seed) for arm, seed in record.trials if seed not in results.seeds_of(arm)]
     done = len(record.trials) - len(todo)
     with _executor(min(processes, max(1, len(todo)))) as executor:
-        pending = {executor.submit(trial, record.path, arm, seed): (arm, seed) for arm, seed in todo}
+        with _deaf():
+            pending = {executor.submit(trial, record.path, arm, seed): (arm, seed) for arm, seed in todo}
         try:
             while pending:
                 stop()
@@ -98,12 +113,15 @@ def _all_trials(record: Record, pulse: Pulse, stop: Callable[[], None], processe
 
 
 def _end(record: Record, pending: dict[Future[Measured], tuple[str, int]]) -> None:
-    """Stops the runs that are being trained; they keep their checkpoints."""
-    for future, (arm, seed) in pending.items():
-        if not future.cancel():
-            with suppress(OSError):
+    """Stops the runs that are being trained, which keep their checkpoints, and lets no other begin."""
+    runs.ask_to_stop(record.path)
+    ahead = {future: trial for future, trial in pending.items() if not future.cancel()}
+    while ahead:
+        for arm, seed in ahead.values():
+            with suppress(OSError):  # one that has not begun has no directory
                 runs.ask_to_stop(record.run_of(arm, seed))
-    wait(pending, 10)
+        for future in wait(ahead, LOOKS_EACH).done:  # again and again: a run that begins takes back what it finds
+            del ahead[future]
 
 
 def _write(record: Record, results: Results) -> None:
@@ -145,6 +163,21 @@ def _executor(processes: int) -> Iterator[Executor]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, _begin, (os.getpid(),)) as pool:
         yield pool
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that are started meanwhile pay no heed to a Ctrl-C, which is for this one: it asks them to end. Only a
+    run that is being trained listens for itself.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _begin(parent: int) -> None:
