@@ -72,9 +72,11 @@ def positive(plan: Plan) -> torch.fx.GraphModule:
 
 
 def reached(plan: Plan, network: torch.fx.GraphModule, name: str, row: int, column: int) -> Field:
-    """The rectangle round the pixels that a number depends on."""
+    """The rectangle round the pixels that a number depends on; empty, at the very place, for a constant."""
     images = torch.rand(1, *plan.ops[0].shape, dtype=torch.float64, requires_grad=True)
     _, kept = run(network, images, [name])
+    if not kept[name].requires_grad:
+        return Field(row, column, row, column)
     (gradient,) = torch.autograd.grad(kept[name][0, :, row, column].sum(), images)
     rows, columns = gradient[0].abs().sum(0).nonzero().T
     return Field(int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1)

@@ -5,7 +5,7 @@ work on it, its state dict has the plan's names, and its forward is as fast as o
 """
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from torch.fx.proxy import GraphAppendingTracer
 from torch.nn import init
 
 from explorer.counting.budget import check
-from explorer.plan import Plan
+from explorer.plan import Op, Plan
 from explorer.plan.wiring import Edge, owner
 from explorer.running.kinds import RUNNING
 
@@ -40,6 +40,45 @@ def blank(plan: Plan) -> GraphModule:
 
     The plan stays with the network as `network.meta["plan"]`.
     """
+    return _assembled(plan, _on_meta).eval()
+
+
+def sharing(network: GraphModule, plan: Plan) -> GraphModule:
+    """The network of another plan, with the very modules of a network wherever both have the same operation.
+
+    So a network with lesions (`explorer.plan.lesions`) has the weights of the whole one, on its device and in its mode,
+    and nothing of that is changed or copied. The two are one in what they share: whoever trains, moves or switches one
+    does so to both. Raises ValueError for an operation with weights that the network does not have.
+    """
+    known, modules = plan_of(network), dict(network.named_modules())
+
+    def module(op: Op, x: Op) -> nn.Module:
+        if op.name in known:
+            its = known[op.name]
+            same = (op.kind, op.attributes, op.shape) == (its.kind, its.attributes, its.shape)
+            if same and x.shape == known[its.inputs[0]].shape:
+                return modules[owner(op)]
+        made = _on_meta(op, x).train(network.training)
+        if next(chain(made.parameters(), made.buffers()), None) is not None:
+            raise ValueError(f"{op.name} has weights, and the network that it shall share has none such")
+        return made
+
+    found = _assembled(plan, module)
+    # the mode of modules that only hold others, and of the whole: `eval()` would reach what is shared
+    for name, inner in found.named_modules():
+        if name not in modules or inner is not modules[name]:
+            inner.training = network.training
+    return found
+
+
+def _on_meta(op: Op, x: Op) -> nn.Module:
+    # on the meta device the constructors draw nothing from the process-wide generator
+    with torch.device("meta"):
+        return RUNNING[op.kind].module(op, x)
+
+
+def _assembled(plan: Plan, module: Callable[[Op, Op], nn.Module]) -> GraphModule:
+    """The plan's graph over the modules that `module` gives for operations on their first inputs."""
     modules: dict[str, nn.Module] = {}
     graph = Graph()
     writing = GraphAppendingTracer(graph)
@@ -50,9 +89,7 @@ def blank(plan: Plan) -> GraphModule:
         else:
             kind, target = RUNNING[op.kind], owner(op)
             if target not in modules:
-                # on the meta device the constructors draw nothing from the process-wide generator
-                with torch.device("meta"):
-                    modules[target] = kind.module(op, plan[op.inputs[0]])
+                modules[target] = module(op, plan[op.inputs[0]])
             inputs = [Proxy(nodes[name], writing) for name in op.inputs]
             node = kind.call(op, partial(_call, graph, writing, target), *inputs).node
         nodes[op.name] = node
@@ -63,7 +100,7 @@ def blank(plan: Plan) -> GraphModule:
     graph.output(graph.call_method("flatten", (nodes[plan.ops[-1].name], 1)))
     network = _graph_module(modules, graph, "Network")
     network.meta["plan"] = plan
-    return network.eval()
+    return network
 
 
 def _call(graph: Graph, writing: GraphAppendingTracer, target: str, *arguments: Any) -> Proxy:
