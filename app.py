@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from controls import session, uploads
+from controls import lesions, session, uploads
 from controls.panels.copy_link import copy_link
 from controls.panels.guide import guide
 from controls.services import checkpoints
@@ -45,6 +45,7 @@ try:
         network_form()
         weights_form()
         device_form()
+    lesions.keep_to(session.current_plan())
     session.write_link()
 except ExplorerError as refusal:
     refused = refusal

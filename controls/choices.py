@@ -4,7 +4,7 @@
     METHODS = SeveralOf("methods", ("saliency",), tuple(TITLES), most=6)    # ?methods=saliency.occlusion
     SEED = Whole("draw", 0, least=0, most=2**31 - 1)
     RELU = Switch("relu", True)                          # ?relu=off
-    OPENED = Names("opened")                             # ?opened=layer1.layer2_0, no control of its own
+    OPENED = Names("opened")                             # ?opened=layer1.layer2_0, with controls of the page's own
 
     steps = STEPS.select(box[0], "Steps", help="Of the path from baseline to image.")
     STEPS.value()                                        # without drawing it
@@ -218,7 +218,7 @@ class SeveralOf(Generic[T]):
 
 @dataclass(frozen=True)
 class Names:
-    """A set of the network's parts, as many as a link has room for; there is no control for it.
+    """A set of the network's parts, as many as a link has room for; a page draws what they are chosen by.
 
     Those that the network does not have are passed over. Of a set of nearly all, those that are not in it are written.
     """
@@ -243,6 +243,10 @@ class Names:
             longer = f"{text}{BETWEEN}{_short(value)}" if text else _short(value)
             text = longer if len(longer) <= session.LONGEST_ENTRY else text
         session.keep_entry(self.name, text or NOTHING)
+
+    def forget(self) -> None:
+        """Until some are chosen again, none has been chosen."""
+        session.keep_entry(self.name, None)
 
 
 def _short(name: str) -> str:

@@ -12,7 +12,6 @@ from controls.services.subject import Subject
 from explorer.analyses import activations
 from explorer.analyses.activations import Maps
 from explorer.counting.memory import BYTES, forward_bytes, scratch_bytes
-from explorer.families import plan
 from explorer.running import devices
 
 MOST_FORWARDS = 16  # remembered at once, for all visitors together
@@ -26,13 +25,14 @@ class Forward(NamedTuple):
 
 def forward(subject: Subject, names: Sequence[str] = ()) -> Forward:
     """The answer to a picture, and the outputs of the named operations."""
-    key = subject.config, subject.weights, subject.picture.digest, subject.device, tuple(names)
+    its = subject.config, subject.weights, subject.picture.digest, subject.device, subject.lesions
+    key = *its, tuple(names)
     return _forward(key, subject, tuple(names))
 
 
 @st.cache_data(max_entries=MOST_FORWARDS, show_spinner="Running the picture through the network ...")
 def _forward(key: tuple[object, ...], _subject: Subject, _names: tuple[str, ...]) -> Forward:
-    network, network_plan, images = _subject.network, plan(_subject.config), _subject.image
+    network, network_plan, images = _subject.network, _subject.plan, _subject.image
     needed = forward_bytes(network_plan) + BYTES * sum(network_plan[name].size for name in _names)
     needed += scratch_bytes(network_plan, 1, gradients=False)
     began = time.perf_counter()

@@ -8,9 +8,12 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from controls.services import built
-from explorer.families import Config
+from explorer.families import Config, plan
 from explorer.pictures.preparation import Preparation, as_seen, to_tensor
 from explorer.pictures.reading import Picture
+from explorer.plan import Plan
+from explorer.plan.lesions import NONE, Lesions, lesioned
+from explorer.running.network import sharing
 from explorer.running.weights import Weights
 
 
@@ -21,10 +24,18 @@ class Subject(NamedTuple):
     weights: Weights
     picture: Picture
     device: str
+    lesions: Lesions = NONE
+
+    @property
+    def plan(self) -> Plan:
+        """Of what is left of the network. Raises LesionError."""
+        return lesioned(plan(self.config), *self.lesions)
 
     @property
     def network(self) -> GraphModule:
-        return built.network(self.config, self.weights, self.device)
+        """That, with the weights of the whole one. Raises LesionError."""
+        whole = built.network(self.config, self.weights, self.device)
+        return sharing(whole, self.plan) if self.lesions else whole
 
     @property
     def preparation(self) -> Preparation:

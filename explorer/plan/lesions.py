@@ -30,6 +30,22 @@ class LesionError(ExplorerError):
     """What cannot be taken away: one sentence with the way out."""
 
 
+class Lesions(NamedTuple):
+    """What is taken away, as a value: names of parts whose branches, and of parts whose shortcuts. False for nothing.
+
+    `lesioned(plan, *lesions)` is what is left.
+    """
+
+    branches: tuple[str, ...] = ()
+    shortcuts: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.branches or self.shortcuts)
+
+
+NONE = Lesions()
+
+
 class Part(NamedTuple):
     """What can be taken away. `op` is the operation that is replaced; `around` is what it becomes without the branch,
     "" for zeros, and `through` what it becomes without the shortcut, "" where there is none.

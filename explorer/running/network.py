@@ -50,14 +50,15 @@ def sharing(network: GraphModule, plan: Plan) -> GraphModule:
     and nothing of that is changed or copied. The two are one in what they share: whoever trains, moves or switches one
     does so to both. Raises ValueError for an operation with weights that the network does not have.
     """
-    known, modules = plan_of(network), dict(network.named_modules())
+    known, modules = plan_of(network), dict[str, nn.Module](network.named_modules())
 
     def module(op: Op, x: Op) -> nn.Module:
         if op.name in known:
             its = known[op.name]
             same = (op.kind, op.attributes, op.shape) == (its.kind, its.attributes, its.shape)
             if same and x.shape == known[its.inputs[0]].shape:
-                return modules[owner(op)]
+                shared: nn.Module = modules[owner(op)]
+                return shared
         made = _on_meta(op, x).train(network.training)
         if next(chain(made.parameters(), made.buffers()), None) is not None:
             raise ValueError(f"{op.name} has weights, and the network that it shall share has none such")
@@ -74,7 +75,8 @@ def sharing(network: GraphModule, plan: Plan) -> GraphModule:
 def _on_meta(op: Op, x: Op) -> nn.Module:
     # on the meta device the constructors draw nothing from the process-wide generator
     with torch.device("meta"):
-        return RUNNING[op.kind].module(op, x)
+        module: nn.Module = RUNNING[op.kind].module(op, x)
+    return module
 
 
 def _assembled(plan: Plan, module: Callable[[Op, Op], nn.Module]) -> GraphModule:

@@ -18,6 +18,7 @@ block1.conv (3 to 8 channels), block1.norm, block1.relu, block2.conv (8 to 16 ch
 
 from explorer import families
 from explorer.families import Config
+from explorer.plan.lesions import NONE, Lesions, lesioned
 from explorer.running.card import UNKNOWN, Card
 from explorer.running.source.file import plan_source
 from explorer.running.source.header import header
@@ -27,10 +28,11 @@ from explorer.running.source.layout import WIDTH
 __all__ = ["WIDTH", "plan_source", "python_source"]
 
 
-def python_source(config: Config, card: Card = UNKNOWN) -> str:
+def python_source(config: Config, card: Card = UNKNOWN, lesions: Lesions = NONE) -> str:
     """The network of a configuration as a Python file: it defines `Network`, and runs by itself.
 
-    What a card knows of the weights that go with it stands there too.
+    What a card knows of the weights that go with it stands there too. Raises LesionError for lesions that it cannot
+    have.
     """
-    plan = families.plan(config)
-    return plan_source(plan, header(config, plan), tuple(knowledge(card)))
+    plan = lesioned(families.plan(config), *lesions)
+    return plan_source(plan, header(config, plan, lesions), tuple(knowledge(card)))
