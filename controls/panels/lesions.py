@@ -27,6 +27,7 @@ from explorer.plots import lesions as plots
 from explorer.plots.plain import PlainFigure
 from explorer.running import weights
 from explorer.running.source import python_source
+from explorer.wording import number
 
 BARE = {"displayModeBar": False}
 MOST_ANSWERS = 3  # of each of the two
@@ -44,27 +45,29 @@ EXPLAINED = (
 
 @panel
 def lesion_controls(whole: Plan, chosen: Lesions) -> None:
-    """A row for the blocks of each stage, and one for their shortcuts."""
+    """For each stage its blocks, and beside them their shortcuts."""
     found = parts(whole)
     if not found:
         st.caption("This network has no block that could be taken away.")
         return
     st.caption(
-        "Veit et al. (1605.06431): a trained residual network hardly notices that a block is missing, a plain one is "
-        "destroyed. Click on what is to be missing; maps, answers and costs follow at once.",
+        "Veit et al. (1605.06431) took single blocks out of trained networks: a ResNet-110 hardly noticed, a plain one "
+        "was destroyed. Does this one notice? Click on what is to be missing; maps, answers and costs follow at once.",
         help=EXPLAINED,
     )
-    for (stage, word, lesion), row in _rows(found).items():
-        _row(whole, stage, word, lesion, row, chosen)
+    for stage, rows in _rows(found).items():
+        for column, ((word, lesion), row) in zip(st.columns(len(rows), gap="medium"), rows.items(), strict=True):
+            with column:
+                _row(whole, stage, word, lesion, row, chosen)
 
 
-def _rows(found: Sequence[Part]) -> dict[tuple[str, str, Lesion], list[Part]]:
-    """Parts by stage, by the word in their block's label, and by what can be taken away of them."""
-    rows: dict[tuple[str, str, Lesion], list[Part]] = {}
+def _rows(found: Sequence[Part]) -> dict[str, dict[tuple[str, Lesion], list[Part]]]:
+    """Stage -> the word in a block's label, and what can be taken away -> the parts."""
+    rows: dict[str, dict[tuple[str, Lesion], list[Part]]] = {}
     for part in found:
         word = part.block.rpartition(" ")[0]
         for lesion in part.lesions:
-            rows.setdefault((part.stage, word, lesion), []).append(part)
+            rows.setdefault(part.stage, {}).setdefault((word, lesion), []).append(part)
     return rows
 
 
@@ -113,7 +116,7 @@ def what_it_does(subject: Subject) -> None:
     whole = subject._replace(lesions=Lesions())
     asked = measuring.examined(subject)
     if subject.lesions:
-        left, right = st.columns([3, 4], gap="medium")
+        left, right = st.columns(2, gap="medium")
         with left:
             _answers(whole, subject)
         with right:
@@ -136,7 +139,7 @@ def _answers(whole: Subject, left: Subject) -> None:
     classes = list(dict.fromkeys(likely))
     st.dataframe(
         {
-            "answer": [names[number] for number in classes],
+            "answer": [names[one] for one in classes],
             "whole": _percent(before, classes),
             "left": _percent(after, classes),
         },
@@ -152,7 +155,7 @@ def _answers(whole: Subject, left: Subject) -> None:
 
 def _percent(logits: NDArray[np.float32], classes: Sequence[int]) -> list[float]:
     probable = activations.probabilities(logits)
-    return [float(100 * probable[number]) for number in classes]
+    return [float(100 * probable[one]) for one in classes]
 
 
 def _costs(whole: Plan, left: Plan) -> None:
@@ -160,8 +163,8 @@ def _costs(whole: Plan, left: Plan) -> None:
     for column, (label, before, now) in zip(st.columns(2), counts, strict=True):
         change = f"{now - before:,}" if now != before else None
         with column.container(border=True, gap=None, height="stretch"):
-            st.metric(f"{label}, with lesions", f"{now:,}", change, delta_color="inverse")
-            st.caption(f"whole: {before:,}")
+            st.metric(f"{label}, with lesions", number(now), change, delta_color="inverse")
+            st.caption(f"{now:,}  \nwhole: {before:,}")
 
 
 def _accuracy(asked: Examined, without: Lesions) -> None:
