@@ -318,9 +318,30 @@ def test_export_to_csv_is_the_table(say):
 
 def test_export_to_python_is_the_source(say, monkeypatch):
     """What explorer.running.source writes; its own tests run it."""
-    stand_in = SimpleNamespace(python_source=lambda config: f"classes = {config.classes}\n")
+    stand_in = SimpleNamespace(python_source=lambda config, lesions: f"classes = {config.classes}\n")
     monkeypatch.setitem(sys.modules, "explorer.running.source", stand_in)
     assert say("export", "resnet20_cifar", "--classes", "7", "--format", "py") == "classes = 7\n"
+
+
+def test_export_of_what_lesions_leave(say):
+    """Two 3x3 convolutions of 16 to 16 channels on 32x32 and their norms drop out of ResNet-20's first stage."""
+    command = ("export", "resnet20_cifar", "--format", "csv")
+    whole, left = (list(csv.DictReader(StringIO(say(*command, *more)))) for more in ((), ("--off", "layer1.1")))
+    for column, dropped in (("params", 2 * (16 * 16 * 9 + 2 * 16)), ("macs", 2 * 16 * 16 * 9 * 32 * 32)):
+        assert sum(int(row[column]) for row in whole) - sum(int(row[column]) for row in left) == dropped
+    source = say("export", "resnet20_cifar", "--format", "py", "--off", "layer1.1", "--cut", "layer3.2")
+    assert "layer1.1." in source.split('"""')[1]
+    assert "layer3.2." in source.split('"""')[1]
+
+
+def test_weights_of_what_lesions_leave(say, tmp_path):
+    from safetensors import safe_open
+
+    files = [tmp_path / name for name in ("whole", "left")]
+    for path, more in zip(files, ((), ("--off", "layer1.1")), strict=True):
+        say("export", "resnet20_cifar", "--format", "safetensors", "--output", str(path), *more)
+    whole, left = ({*safe_open(path, "pt").keys()} for path in files)
+    assert whole - left == {name for name in whole if name.startswith("layer1.1.")}
 
 
 # -- what is wrong -----------------------------------------------------------------------------------------------------
@@ -352,6 +373,11 @@ def test_export_to_python_is_the_source(say, monkeypatch):
         (["describe", "resnet18", "resnet34"], "One network at a time"),
         (["describe", "resnet18", "--level", "layer"], "invalid choice: 'layer'"),
         (["export", "resnet18", "--format", "jpg"], "invalid choice: 'jpg'"),
+        (["export", "resnet18", "--off", "layer1.1"], "A configuration has no lesions; write another --format"),
+        (
+            ["export", "resnet18", "--format", "csv", "--cut", "fc"],
+            "no 'fc' to switch off; there are layer1.0, layer1.1",
+        ),
         (["export", "resnet18", "--output", "no/such/folder/x.json"], "cannot be written: no such file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

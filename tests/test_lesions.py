@@ -286,9 +286,9 @@ def test_a_network_without_the_weights_cannot_share_them():
     ("preset", "off", "cut", "says"),
     [
         ("resnet20_cifar", ["layer1.0"], ["layer1.0"], "neither branch nor shortcut"),
-        ("resnet20_cifar", ["layer9.0"], [], "no layer9.0"),
-        ("resnet20_cifar", ["conv1"], [], "no conv1"),
-        ("resnet20_cifar", [], ["fc"], "no fc"),
+        ("resnet20_cifar", ["layer9.0"], [], "no 'layer9.0'"),
+        ("resnet20_cifar", ["conv1"], [], "no 'conv1'"),
+        ("resnet20_cifar", [], ["fc"], "no 'fc'"),
         ("plain20_cifar", [], ["layer1.0"], "layer1.0 has no shortcut"),
     ],
 )

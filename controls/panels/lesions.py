@@ -51,8 +51,8 @@ def lesion_controls(whole: Plan, chosen: Lesions) -> None:
         st.caption("This network has no block that could be taken away.")
         return
     st.caption(
-        "Veit et al. (1605.06431) took single blocks out of trained networks: a ResNet-110 hardly noticed, a plain one "
-        "was destroyed. Does this one notice? Click on what is to be missing; maps, answers and costs follow at once.",
+        "Veit et al. (1605.06431) took single blocks out of trained networks: a ResNet-110 hardly noticed, a VGG was "
+        "destroyed. Does this one notice? Click on what is to be missing; maps, answers and costs follow at once.",
         help=EXPLAINED,
     )
     for stage, rows in _rows(found).items():
@@ -104,10 +104,10 @@ def _plural(word: str, part: Part) -> str:
 @panel
 def say_lesions(whole: Plan, chosen: Lesions) -> None:
     """That the page shows what is left, and the way back."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        said = f"With lesions: maps and answers on this page are of what is left. {in_words(whole, *chosen)}"
-        st.info(plain(said), icon=":material/content_cut:")
-        st.button("Whole again", key="lesions.forget", on_click=lesions.forget, icon=":material/healing:")
+    said = f"With lesions: maps and answers on this page are of what is left. {in_words(whole, *chosen)}"
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    left.info(plain(said), icon=":material/content_cut:")
+    right.button("Whole again", key="lesions.forget", on_click=lesions.forget, width="stretch")
 
 
 @panel
@@ -168,13 +168,12 @@ def _costs(whole: Plan, left: Plan) -> None:
 
 
 def _accuracy(asked: Examined, without: Lesions) -> None:
-    tasks = [measuring.right(asked, one) for one in (Lesions(), without)]
-    whole, left = work.results("Measure the accuracy", tasks)
-    for outcome in (whole, left):
-        outcome.say()
-    if not (whole.done and left.done):
+    # one after the other, so that each click starts by itself what the last one did
+    whole = work.result("Measure the accuracy of the whole", measuring.right(asked, Lesions()))
+    left = None if whole is None else work.result("Measure the accuracy with lesions", measuring.right(asked, without))
+    if whole is None or left is None:
         return
-    before, now = share_of(_shares(whole.value)), share_of(_shares(left.value))
+    before, now = share_of(_shares(whole)), share_of(_shares(left))
     with st.container(border=True, gap=None):
         change = 100 * (now.mean - before.mean)
         st.metric(

@@ -27,7 +27,7 @@ from explorer.running.network import sharing
 from explorer.running.weights import Weights
 
 IMAGES, OF_LARGE, LARGE = 400, 100, 64  # how many are asked; fewer where a side has more pixels than this
-AT_ONCE = 100
+AT_ONCE = 50
 
 
 class Examined(NamedTuple):

@@ -21,6 +21,9 @@ from explorer.plan.kinds import KINDS
 from explorer.plan.kinds.pad import Pad
 from explorer.plan.operations import Op, Plan
 from explorer.plan.wiring import block_of, body, owner, residual_blocks, shortcut
+from explorer.wording import clean
+
+MOST_LISTED = 12  # names in a sentence
 
 Lesion = Literal["branch", "shortcut"]
 Role = Literal["residual", "plain", "layer"]
@@ -171,14 +174,19 @@ def check(known: Iterable[Part], branches: Collection[str], shortcuts: Collectio
     lesions = {part.name: part.lesions for part in known}
     for name in (*branches, *shortcuts):
         if name not in lesions:
-            there = f"there are {', '.join(lesions)}" if lesions else "this network has nothing of the kind"
-            raise LesionError(f"There is no {name} to switch off; {there}.")
+            raise LesionError(f"There is no {clean(name)!r} to switch off; {_there_are(list(lesions))}.")
     for name in shortcuts:
         if "shortcut" not in lesions[name]:
             raise LesionError(f"{name} has no shortcut to cut; it can be switched off as a whole.")
     for name in branches:
         if name in shortcuts:
             raise LesionError(f"{name} would have neither branch nor shortcut, which leaves nothing; keep one of them.")
+
+
+def _there_are(names: list[str]) -> str:
+    if not names:
+        return "this network has nothing of the kind"
+    return f"there are {', '.join(names) if len(names) <= MOST_LISTED else f'{names[0]} to {names[-1]}'}"
 
 
 def in_words(plan: Plan, branches: Collection[str], shortcuts: Collection[str]) -> str:

@@ -7,26 +7,29 @@ from explorer.command_line.parser import Parser, parse_network
 from explorer.command_line.program import CommandError
 from explorer.counting import costs
 from explorer.families import Config, plan
+from explorer.plan.lesions import Lesions, lesioned
 
 USAGE = "export NAME"
 SUMMARY = "the network as a file"
 
 
-def as_json(config: Config) -> str:
+def as_json(config: Config, lesions: Lesions) -> str:
+    if lesions:
+        raise CommandError("A configuration has no lesions; write another --format, or leave out --off and --cut.")
     return config.model_dump_json(indent=2) + "\n"
 
 
-def as_csv(config: Config) -> str:
-    return costs.as_csv(plan(config))
+def as_csv(config: Config, lesions: Lesions) -> str:
+    return costs.as_csv(lesioned(plan(config), *lesions))
 
 
-def as_python(config: Config) -> str:
+def as_python(config: Config, lesions: Lesions) -> str:
     from explorer.running.source import python_source
 
-    return python_source(config)
+    return python_source(config, lesions=lesions)
 
 
-TEXTS: Mapping[str, Callable[[Config], str]] = {"json": as_json, "csv": as_csv, "py": as_python}
+TEXTS: Mapping[str, Callable[[Config, Lesions], str]] = {"json": as_json, "csv": as_csv, "py": as_python}
 WITH_WEIGHTS = ("safetensors", "pt2", "onnx")  # the keys of running.export.EXPORTS, known here without torch
 
 
@@ -35,9 +38,13 @@ def run(words: Sequence[str]) -> None:
     parser.add_argument("--format", choices=(*TEXTS, *WITH_WEIGHTS), default="json", help="(default: json)")
     parser.add_argument("--output", metavar="FILE", help="where to write (default: standard output, for text)")
     parser.add_argument("--seed", type=seed, default=0, help="of fresh weights, for files that carry some (default: 0)")
+    for option, what in (("--off", "block or layer"), ("--cut", "block's shortcut")):
+        help = f"a {what} to leave out, by its name (layer1.0); may be given again"
+        parser.add_argument(option, action="append", default=[], metavar="PART", help=help)
     arguments, network = parse_network(parser, words)
+    lesions = Lesions(tuple(arguments.off), tuple(arguments.cut))
     if arguments.format in TEXTS:
-        text = TEXTS[arguments.format](network.config)
+        text = TEXTS[arguments.format](network.config, lesions)
         if arguments.output is None:
             print(text, end="")
             return
@@ -47,7 +54,7 @@ def run(words: Sequence[str]) -> None:
             f"{parser.prog}: a {arguments.format} file is not text; say where to write it with --output."
         )
     else:
-        content = with_weights(network.config, arguments.format, arguments.seed)
+        content = with_weights(network.config, lesions, arguments.format, arguments.seed)
     try:
         with open(arguments.output, "wb") as file:
             file.write(content)
@@ -62,9 +69,14 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def with_weights(config: Config, form: str, seed: int) -> bytes:
-    """The network with fresh weights."""
+def with_weights(config: Config, lesions: Lesions, form: str, seed: int) -> bytes:
+    """The network, or what lesions leave of it, with the whole one's fresh weights."""
     from explorer.running.export import EXPORTS
-    from explorer.running.network import build
+    from explorer.running.network import build, sharing
 
-    return EXPORTS[form](build(plan(config), seed), config=config)
+    left = lesioned(plan(config), *lesions)
+    network = build(plan(config), seed)
+    if not lesions:
+        return EXPORTS[form](network, config=config)
+    # without the configuration, which is the whole network's: whoever reads it would look for weights that are gone
+    return EXPORTS[form](sharing(network, left))
