@@ -102,7 +102,7 @@ def lines(found: Sequence[Line], x: Axis, y: Axis, levels: Sequence[Level] = ())
         "shapes": [_level(level) for level in levels],
         "annotations": [_level_title(level, x.log) for level in levels],
     }
-    return _whole(data, layout)
+    return whole(data, layout)
 
 
 def bars(found: Sequence[Bar], x: Axis, levels: Sequence[Level] = ()) -> Figure:
@@ -140,15 +140,24 @@ def bars(found: Sequence[Bar], x: Axis, levels: Sequence[Level] = ()) -> Figure:
         "yaxis": {"autorange": "reversed", "automargin": True, "showgrid": False},
         "shapes": [_level(level, vertical=True) for level in levels],
     }
-    return _whole(data if found else [], layout)
+    return whole(data if found else [], layout)
 
 
 def cells(
-    values: Values, columns: Sequence[str], rows: Sequence[str], x_title: str, y_title: str, colorscale: Any, bar: str
+    values: Values,
+    columns: Sequence[str],
+    rows: Sequence[str],
+    x_title: str,
+    y_title: str,
+    colorscale: Any,
+    bar: str,
+    broken: NDArray[np.bool_] | None = None,
 ) -> Figure:
-    """Shares (rows, columns) as coloured cells, each with its number; NaN stays blank. `bar` is the scale's title."""
+    """Shares (rows, columns) as coloured cells, each with its number; NaN stays blank. `bar` is the scale's title.
+    Where something is `broken` (rows, columns), a cross says so, beside the number if there is one."""
     text = [["" if math.isnan(value) else f"{value:.0%}" for value in row] for row in values]
-    data = [
+    crosses = np.argwhere(broken) if broken is not None else np.empty((0, 2), np.intp)
+    data: list[Figure] = [
         {
             "type": "heatmap",
             "z": values,
@@ -165,6 +174,19 @@ def cells(
             "hovertemplate": f"{y_title} %{{y}}, {x_title} %{{x}}: %{{z:.1%}}<extra></extra>",
         }
     ]
+    if len(crosses):
+        alone = [math.isnan(values[row, column]) for row, column in crosses]
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "text",
+                "x": [columns[column] for _, column in crosses],
+                "y": [rows[row] for row, _ in crosses],
+                "text": ["\u2715" if one else "\u2715<br> " for one in alone],
+                "hovertemplate": f"{y_title} %{{y}}, {x_title} %{{x}}: diverged<extra></extra>",
+                "showlegend": False,
+            }
+        )
     layout = {
         "height": 110 + ROW * max(3, len(rows)),
         "margin": {"l": 12, "r": 12, "t": 8, "b": 8},
@@ -177,7 +199,7 @@ def cells(
             "showgrid": False,
         },
     }
-    return _whole(data if np.isfinite(values).any() else [], layout)
+    return whole(data if np.isfinite(values).any() or len(crosses) else [], layout)
 
 
 def _over_seeds(values: Values) -> tuple[Values, Values, Values]:
@@ -229,7 +251,7 @@ def _level_title(level: Level, log_x: bool) -> Figure:
     }
 
 
-def _whole(data: list[Figure], layout: Figure) -> Figure:
+def whole(data: list[Figure], layout: Figure) -> Figure:
     """Streamlit draws no figure without data."""
     if not data:
         layout["annotations"] = [
