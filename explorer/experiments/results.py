@@ -3,7 +3,7 @@
 import json
 import math
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -65,6 +65,11 @@ class Results:
     def array(self, arm: str, quantity: str) -> NDArray[np.float64]:
         """Lists of the same length of each seed, (seeds, ...); NaN where there is no number."""
         return np.array(self.each(arm, quantity), np.float64)
+
+    def table(self, arms: Sequence[str], quantity: str) -> NDArray[np.float64]:
+        """A number of each of several arms, (seeds, arms), by all the seeds there are; NaN where there is none."""
+        found = [[self.measured.get(arm, {}).get(seed, {}).get(quantity) for arm in arms] for seed in self.seeds]
+        return np.array(found, np.float64).reshape(len(self.seeds), -1)
 
     def adding(self, arm: str, seed: int, values: Values) -> "Results":
         own = {**self.measured.get(arm, {}), seed: _rounded(dict(values))}

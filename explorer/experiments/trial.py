@@ -15,7 +15,7 @@ from explorer.learning import results, runs
 from explorer.learning.datasets import Dataset, find
 from explorer.learning.job import Job
 from explorer.learning.runs import CHECKPOINT, Run
-from explorer.learning.training import Images
+from explorer.learning.training import Images, evaluate
 from explorer.plan import Plan
 from explorer.running import weights
 from explorer.running.checkpoints import on_disk
@@ -82,6 +82,11 @@ class Trial:
     def test_accuracy(self) -> float:
         """Of the trained network; NaN where it diverged."""
         return results.accuracy(runs.predictions(self.run.path)).share
+
+    def right_on(self, test: bool) -> float:
+        """The trained network's accuracy on all images of a split. Raises WeightsError where it kept no weights."""
+        split = self.data.test if test else self.data.train
+        return evaluate(self.network, Images(split, self.data, "cpu"), "cpu").accuracy
 
     def curve(self, column: str, points: int = POINTS) -> tuple[list[float], list[float]]:
         """A column of the run's metrics over its steps, each point a mean over as many rows."""
