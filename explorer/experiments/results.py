@@ -69,7 +69,7 @@ class Results:
     def table(self, arms: Sequence[str], quantity: str) -> NDArray[np.float64]:
         """A number of each of several arms, (seeds, arms), by all the seeds there are; NaN where there is none."""
         found = [[self.measured.get(arm, {}).get(seed, {}).get(quantity) for arm in arms] for seed in self.seeds]
-        return np.array(found, np.float64).reshape(len(self.seeds), -1)
+        return np.array(found, np.float64).reshape(len(self.seeds), len(arms))
 
     def adding(self, arm: str, seed: int, values: Values) -> "Results":
         own = {**self.measured.get(arm, {}), seed: _rounded(dict(values))}
