@@ -105,14 +105,17 @@ def _data(name: str, size: int, channels: int, images: int) -> Dataset:
     return find(name).load(size, channels, images, None)
 
 
-def learned(trial: Trial) -> dict[str, object]:
-    """What most experiments ask: how well it learned its images, and how well it does on others; its costs."""
-    steps, right = trial.curve("train_accuracy")
+def ended(trial: Trial) -> dict[str, object]:
+    """How well it learned its images in the end, and how well it does on others; its costs."""
     return {
         "train_accuracy": trial.train_accuracy,
         "test_accuracy": trial.test_accuracy,
         "params": trial.plan.params,
         "macs": trial.plan.macs,
-        "steps": steps,
-        "train_curve": right,
     }
+
+
+def learned(trial: Trial) -> dict[str, object]:
+    """The same, and how it learned."""
+    steps, right = trial.curve("train_accuracy")
+    return ended(trial) | {"steps": steps, "train_curve": right}

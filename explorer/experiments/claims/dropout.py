@@ -7,7 +7,7 @@ import numpy as np
 from explorer.experiments import shapes
 from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Figure, Measured, Picture
 from explorer.experiments.results import Results
-from explorer.experiments.trial import Trial
+from explorer.experiments.trial import Trial, ended
 from explorer.experiments.verdict import Interval, Verdict, above, difference, every, percent
 from explorer.learning.recipe import Recipe
 from explorer.plots import claims as plots
@@ -36,8 +36,7 @@ ARMS = tuple(_arm(kind, each) for each in A_CLASS for kind in RATES)
 
 def measure(trial: Trial) -> Measured:
     """Both accuracies of the trained network, without dropout, which a test does not have either."""
-    found = {} if trial.diverged else {"train_accuracy": trial.right_on(test=False)}
-    return {"test_accuracy": trial.test_accuracy, "params": trial.plan.params} | found
+    return ended(trial) | ({} if trial.diverged else {"train_accuracy": trial.right_on(test=False)})
 
 
 def gain(results: Results, each: int) -> Interval:

@@ -9,7 +9,7 @@ from explorer.experiments import trade_off
 from explorer.experiments.digits import job, small
 from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Figure, Picture
 from explorer.experiments.results import Results
-from explorer.experiments.trial import learned
+from explorer.experiments.trial import ended
 from explorer.experiments.verdict import Verdict, below, mean, percent
 from explorer.learning.datasets import SOURCES
 from explorer.learning.recipe import Recipe
@@ -102,7 +102,7 @@ EXPERIMENT = Experiment(
     "225 steps for all, no augmentation, and one recipe for both families. The test images are the same 397 for all "
     "seeds: an interval says what other seeds would give, not what other images would.",
     arms=(*FAMILIES["DenseNet-BC"], *FAMILIES["ResNet"]),
-    measure=learned,
+    measure=ended,
     claims=(
         Claim("Fewer errors for as many parameters", rule("params"), judge("params")),
         Claim("Fewer errors for as many MACs", rule("macs"), judge("macs")),

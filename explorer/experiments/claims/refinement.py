@@ -8,7 +8,7 @@ import numpy as np
 from explorer.experiments import shapes
 from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Figure, Picture
 from explorer.experiments.results import Results
-from explorer.experiments.trial import learned
+from explorer.experiments.trial import ended
 from explorer.experiments.verdict import Verdict, above, difference, every, mean, percent
 from explorer.learning.recipe import Recipe
 from explorer.plots import claims as plots
@@ -99,7 +99,7 @@ EXPERIMENT = Experiment(
     "learns faster counts as better. The controls are not the paper's: at equal width the second pass costs a "
     "quarter more parameters and 44 % more MACs, which a wider I+I may spend too.",
     arms=(*COMPARED, *PARTLY),
-    measure=learned,
+    measure=ended,
     claims=(
         Claim(
             "At equal width II+II beats I+II, and that beats I+I",
