@@ -103,6 +103,10 @@ def _claim(each: int) -> Claim:
     )
 
 
+def _compared(each: int, size: str, paper: str) -> Compared:
+    return Compared(f"Change of test accuracy, {size}", paper, lambda results: percent(gain(results, each)))
+
+
 EXPERIMENT = Experiment(
     name="dropout",
     question="Does dropout help where data are few?",
@@ -136,14 +140,9 @@ EXPERIMENT = Experiment(
         ),
         Picture("The gap", "A bar for the gap between training and test accuracy of each network", gap_bars),
     ),
-    compared=tuple(
-        Compared(
-            f"Change of test accuracy, {paper_size}", paper, lambda results, each=each: percent(gain(results, each))
-        )
-        for each, paper_size, paper in (
-            (20, "200 images here, 100 and 500 there", "drawn only, no gain"),
-            (100, "1,000 images", "drawn only, a gain"),
-            (500, "5,000 images", "drawn only, the gain grows up to a size, then declines"),
-        )
+    compared=(
+        _compared(20, "200 images here, 100 and 500 there", "drawn only: no gain"),
+        _compared(100, "1,000 images", "drawn only: a gain"),
+        _compared(500, "5,000 images", "drawn only: a gain, which declines with still more"),
     ),
 )

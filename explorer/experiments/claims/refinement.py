@@ -1,6 +1,6 @@
 """Does a clique's second pass refine what the first found? Yang et al., 1802.10419, their ablation of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ RECIPE = Recipe(epochs=6, batch_size=64, learning_rate=0.1)  # 276 steps
 LAYERS = 3  # of each of three cliques
 K = 12  # channels of each layer
 
-ONE, MIXED = {"block_feature": "first", "transit": "first"}, {"block_feature": "first"}
+ONE: Mapping[str, Any] = {"block_feature": "first", "transit": "first"}
+MIXED: Mapping[str, Any] = {"block_feature": "first"}
 # Channels of an I+I that costs as much as the II+II of 12: of all whose blocks differ by at most one, the closest.
 AS_MANY_PARAMS, AS_MANY_MACS = (13, 14, 14), (16, 16, 17)  # 0.3 % and 0.8 % away
 
