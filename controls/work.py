@@ -20,7 +20,7 @@ the server busy.
 """
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -111,11 +111,21 @@ def result(label: str, task: Task[T], asks: bool = False) -> T | None:
     return outcome.value if outcome.done else None
 
 
-def results(label: str, tasks: Sequence[Task[T]], asks: bool = False) -> list[Outcome[T]]:
+def results(
+    label: str,
+    tasks: Sequence[Task[T]],
+    asks: bool = False,
+    meanwhile: Callable[[list[Outcome[T]]], None] = lambda found: None,
+) -> list[Outcome[T]]:
     """What became of each task. Runs those that are not remembered, one after the other.
 
-    `label` is the button's, and unique on the page; with `asks` there is always a button first.
+    `label` is the button's, and unique on the page; with `asks` there is always a button first. `meanwhile` draws what
+    is there so far, before the first task runs and after each; the page goes on with what is returned.
     """
+
+    def outcomes() -> list[Outcome[T]]:
+        return [cast(Outcome[T], found.get(task.key, Outcome())) for task in tasks]
+
     known = session.visitor()
     found = {task.key: known.results[task.key] for task in tasks if task.key in known.results}
     for key in found:
@@ -126,13 +136,16 @@ def results(label: str, tasks: Sequence[Task[T]], asks: bool = False) -> list[Ou
         with place.container(horizontal=True, vertical_alignment="center"):
             start = _start(label, tasks, missing, -1 if asks else MOST_UNASKED)
             if start:
+                meanwhile(outcomes())
                 running = st.empty()
                 with running.container(horizontal=True, vertical_alignment="center"):
-                    found |= _carry_out(label, start)
+                    for key, outcome in _carry_out(label, start):
+                        found[key] = outcome
+                        meanwhile(outcomes())
                 running.empty()
         if len(start) == len(missing):
             place.empty()
-    return [cast(Outcome[T], found.get(task.key, Outcome())) for task in tasks]
+    return outcomes()
 
 
 def agreed(label: str, task: Task[Any], most: float = MOST_UNASKED) -> bool:
@@ -205,9 +218,8 @@ def _stop(label: str, keys: frozenset[Hashable]) -> None:
     session.visitor().agreed.pop(label, None)
 
 
-def _carry_out(label: str, missing: dict[Hashable, Task[T]]) -> dict[Hashable, Outcome[T]]:
+def _carry_out(label: str, missing: dict[Hashable, Task[T]]) -> Iterator[tuple[Hashable, Outcome[T]]]:
     """Runs tasks with a bar and a Stop button. A click on that, or on any control, ends it at the next progress."""
-    found: dict[Hashable, Outcome[T]] = {}
     total, before = sum(task.macs for task in missing.values()) or 1.0, 0.0
     bar = st.progress(0.0, f"{label} ...")
     st.button(
@@ -215,15 +227,15 @@ def _carry_out(label: str, missing: dict[Hashable, Task[T]]) -> dict[Hashable, O
     )
     for key, task in missing.items():
         try:
-            found[key] = Outcome((_timed(task, partial(_show, bar, task, before / total, task.macs / total)),))
+            outcome = Outcome((_timed(task, partial(_show, bar, task, before / total, task.macs / total)),))
         except BudgetError as error:  # of the moment: not remembered
-            found[key] = Outcome(refusal=str(error))
+            yield key, Outcome(refusal=str(error))
             continue
         except ExplorerError as error:
-            found[key] = Outcome(refusal=str(error))
-        _remember(key, found[key])
+            outcome = Outcome(refusal=str(error))
+        _remember(key, outcome)
         before += task.macs
-    return found
+        yield key, outcome
 
 
 def _show(bar: DeltaGenerator, task: Task[Any], before: float, share: float, done: int, total: int) -> None:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from controls import session
 from controls.panels.training_choices import RUN, choose_job
+from controls.panels.training_landscape import loss_shape
 from controls.panels.training_live import live
 from controls.panels.training_results import test_results, while_it_learned
 from controls.panels.training_runs import choose_run, manage, offer_undo, runs_table
@@ -24,3 +25,4 @@ if opened := choose_run(known):
     manage(opened)
     test_results(opened)
     while_it_learned(opened)
+    loss_shape(opened, beside)

@@ -164,8 +164,8 @@ def surface(
 
 def _measured(network: GraphModule, batches: list[tuple[Tensor, Tensor]]) -> tuple[float, float]:
     """Mean loss, infinite where it is no number, and accuracy."""
-    logits = torch.cat([network(images) for images, _ in batches]).to(torch.float64)
-    labels = torch.cat([labels for _, labels in batches])
+    logits = torch.cat([network(images) for images, _ in batches]).to("cpu", torch.float64)
+    labels = torch.cat([labels for _, labels in batches]).cpu()
     loss = float(F.cross_entropy(logits, labels))
     return loss if math.isfinite(loss) else math.inf, float((logits.argmax(1) == labels).double().mean())
 

@@ -21,16 +21,16 @@ class Moved:
 
     def __init__(self, network: GraphModule, first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> None:
         some = next(network.parameters())
-        self.network = blank(plan_of(network)).to_empty(device=some.device).to(some.dtype)
-        self.network.load_state_dict(network.state_dict())
-        self.network.to(memory_format=torch.channels_last).requires_grad_(False)
-        scales = _folded(self.network)
-        _quicker(self.network)
-        self._weights: list[Tensor] = [weight for name, weight in self.network.named_parameters() if name in first]
-        names = [name for name, _ in self.network.named_parameters() if name in first]
+        private = blank(plan_of(network)).to_empty(device="cpu").to(some.dtype).requires_grad_(False)
+        private.load_state_dict(network.state_dict())
+        scales = _folded(private)  # on the CPU, since not every device has float64
+        _quicker(private)
+        self.network = private.to(some.device).to(memory_format=torch.channels_last)
+        moved = [(name, weight) for name, weight in self.network.named_parameters() if name in first]
+        self._weights: list[Tensor] = [weight for _, weight in moved]
         self._base = [weight.clone() for weight in self._weights]
         self._first, self._second = (
-            [_scaled(direction[name], scales.get(name), weight) for name, weight in zip(names, self._base, strict=True)]
+            [_scaled(direction[name], scales.get(name), weight) for name, weight in moved]
             for direction in (first, second)
         )
 
@@ -66,7 +66,7 @@ def _folded(network: GraphModule) -> dict[str, Tensor]:
 
 def _scaled(filters: Tensor, scale: Tensor | None, like: Tensor) -> Tensor:
     """Each filter times its factor, laid out in memory as `like`."""
-    found = filters.to(like.device, torch.float64)
+    found = filters.to("cpu", torch.float64)
     if scale is not None:
         found = found * scale.view(-1, *[1] * (found.ndim - 1))
     return torch.empty_like(like).copy_(found)

@@ -161,7 +161,7 @@ def _layout(found: Sequence[Shape], low: float, high: float, step: float, height
                 "title": {"text": TITLE, "side": "right"},
                 "thickness": 12,
                 "tickvals": ticks.tolist(),
-                "ticktext": [f"{tick:.2f}".rstrip("0").rstrip(".").replace("-0", "0", tick == 0) for tick in ticks],
+                "ticktext": [f"{round(tick, 2) + 0.0:g}" for tick in ticks.tolist()],
             },
         },
     }
