@@ -264,3 +264,23 @@ def test_a_devices_speed_is_not_that_of_what_else_runs(monkeypatch: pytest.Monke
     monkeypatch.setattr(devices, "time", clock)
     # by the clock even 100 G a second would be 0.1 G
     assert MEASURED.__wrapped__("cpu") > 5e8
+
+
+def drawn_meanwhile(function, numbers):
+    from functools import partial
+
+    import streamlit as st
+
+    from controls import work
+    from controls.work import Task
+
+    tasks = [Task(f"Number {n}", 1, partial(function, n)) for n in numbers]
+    seen = []
+    work.results("Double", tasks, meanwhile=lambda found: seen.append([one.value for one in found if one.done]))
+    st.text(seen)
+
+
+def test_what_is_there_can_be_drawn_while_the_rest_is_computed():
+    app = shown(AppTest.from_function(drawn_meanwhile, args=(double, (1, 2, 3))).run())
+    assert texts(app) == ["[[], [2], [2, 4], [2, 4, 6]]"]
+    assert texts(shown(app.run())) == ["[]"]  # all of it is remembered: the page has it at once

@@ -27,6 +27,7 @@ COUNTS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 RECIPE = OneOf("recipe", QUICK, tuple(RECIPES))
 RUN = OneOf("run", "")
 EVENTS = Switch("tensorboard")
+KEEP, KEPT = Switch("keep_path"), 20  # times that weights are kept on the way
 PREFIX = "train_"  # of a recipe's knobs in the link, some of which networks have too
 MOST_SHOWN, SHOWN = 10, 64  # images of the data set, and their side in pixels
 EVERY = 1.0  # seconds between two looks at whether the speed is measured
@@ -50,6 +51,7 @@ def choose_job(config: Config) -> None:
         most_seconds=training.rules().seconds,
         owner=training.owner(),
         tensorboard=EVENTS.value() and events.can_be_written(),
+        keep_path=KEPT if KEEP.value() else 0,
     )
     start_button(job, source)
 
@@ -146,6 +148,9 @@ def choose_recipe(device: str) -> Recipe:
         box = st.columns(2)
         if events.can_be_written():
             EVENTS.toggle(st, "Events for TensorBoard", help="In the run's directory, beside its own tables.")
+        KEEP.toggle(
+            st, "Keep the path of its weights", help=f"{KEPT} times on the way; the loss's shape then shows it."
+        )
         values = {knob.name: _knob(box[i % 2], knob, getattr(usual, knob.name)) for i, knob in enumerate(knobs(Recipe))}
     recipe = usual.replace(**values)
     turned = [knob.in_sentence for knob in knobs(Recipe) if getattr(recipe, knob.name) != getattr(usual, knob.name)]

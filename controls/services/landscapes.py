@@ -2,18 +2,23 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.fx import GraphModule
 
 from controls.services import training
 from controls.work import Progress, Task
 from explorer.analyses import landscape
-from explorer.analyses.landscape import Grid, Surface
+from explorer.analyses.landscape import Grid, Plane, Surface
+from explorer.analyses.landscape_path import Principal, around, principal_directions, project
 from explorer.counting import effort
 from explorer.counting.memory import forward_bytes
 from explorer.families import plan
-from explorer.learning import checkpoint, datasets, runs
+from explorer.learning import checkpoint, datasets, runs, weight_path
 from explorer.learning.datasets import Dataset, Split
 from explorer.learning.runs import Run
 from explorer.learning.training import Images
@@ -22,28 +27,79 @@ from explorer.running.network import blank
 from explorer.running.weights import WeightsError
 
 IMAGES = 512  # of those that it learned from, at most
+PASSES = 20  # over each number of the path, about, in multiply-accumulates
 MOST_SETS = 4  # of so many images, for all visitors together
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A plane through the weights of a run's checkpoint, which its `step` tells from the next, and its grid."""
+    """A plane through the weights of a run's checkpoint, which its `step` tells from the next, and its grid. `path`:
+    the plane of the optimizer's path, whose extent says how far it reaches; else a random one of a seed.
+    """
 
     run: str
     step: int
     side: int
     reach: float
     seed: int
+    path: bool
     device: str
 
     @property
-    def grid(self) -> Grid:
-        return landscape.square(self.side, self.reach)
+    def levels(self) -> tuple[int, ...]:
+        """Points of each."""
+        return tuple(map(len, landscape.square(self.side).levels))
 
 
-def asked(run: Run, side: int, reach: float, seed: int, device: str) -> Asked:
+class Way(NamedTuple):
+    """Where the path's points (k, 2) are in its plane, which share of its variance each direction holds, and what
+    share of its squared length a random plane would show.
+    """
+
+    points: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    by_chance: float
+
+
+def asked(run: Run, side: int, reach: float, seed: int, path: bool, device: str) -> Asked:
     """Of its last checkpoint. Raises RunError where it has none."""
-    return Asked(run.name, checkpoint.read(run).step, side, reach, seed, device)
+    return Asked(run.name, checkpoint.read(run).step, side, reach, seed, path, device)
+
+
+def has_path(run: Run) -> bool:
+    """Whether enough of its weights were kept on the way."""
+    return len(weight_path.steps(run)) > 1
+
+
+def way_task(run: Run, wanted: Asked) -> Task[Way]:
+    """Reading the weights is most of it, and a matter of memory, not of arithmetic."""
+    its = plan(run.job.config)
+    kept = len(weight_path.steps(run))
+    return Task(run.title, float(PASSES * kept * its.params), partial(way_of, wanted), float(len(its.ops) * kept))
+
+
+def way_of(wanted: Asked, progress: Progress) -> Way:
+    """Raises RunError and LandscapeError."""
+    run = runs.read(runs.named(wanted.run))
+    network = _network(run, wanted.step)
+    path, found = _path(run, network)
+    final = network.state_dict()
+    chance = project(path, final, landscape.random_plane(network, wanted.seed)).explained
+    return Way(project(path, final, found.plane).coordinates, found.shares, chance)
+
+
+def _path(run: Run, network: GraphModule) -> tuple[list[dict[str, Tensor]], Principal]:
+    final = network.state_dict()
+    path = weight_path.read(run, final)
+    return path, principal_directions(path, final, list(landscape.moving(network)))
+
+
+def _plane(run: Run, network: GraphModule, wanted: Asked) -> tuple[Plane, Grid]:
+    """For a network on the CPU."""
+    if not wanted.path:
+        return landscape.random_plane(network, wanted.seed), landscape.square(wanted.side, wanted.reach)
+    path, found = _path(run, network)
+    return found.plane, around(project(path, network.state_dict(), found.plane).coordinates, wanted.side)
 
 
 def tasks(run: Run, wanted: Asked) -> list[Task[Surface]]:
@@ -52,12 +108,12 @@ def tasks(run: Run, wanted: Asked) -> list[Task[Surface]]:
     drawing, starts = effort.building(its)
     return [
         Task(
-            f"{run.title}, level {i + 1} of {len(wanted.grid.levels)}",
-            landscape.macs(its, IMAGES, len(level)) * effort.slowness(its) + drawing,
+            f"{run.title}, level {i + 1} of {len(wanted.levels)}",
+            landscape.macs(its, IMAGES, points) * effort.slowness(its) + drawing,
             partial(level_of, wanted, i),
-            landscape.calls(its, IMAGES, len(level)) + starts,
+            landscape.calls(its, IMAGES, points) + starts,
         )
-        for i, level in enumerate(wanted.grid.levels)
+        for i, points in enumerate(wanted.levels)
     ]
 
 
@@ -68,12 +124,13 @@ def level_of(wanted: Asked, level: int, progress: Progress) -> Surface:
     network = _network(run, wanted.step)
     data = _few(run.job.data, config.input_size, config.channels, run.job.images)
 
+    plane, grid = _plane(run, network, wanted)
+
     def work() -> Surface:
         moved = network.to(wanted.device)
         images = Images(data.train, data, wanted.device)
         every = images.batch(torch.arange(len(images), device=wanted.device))
-        plane = landscape.random_plane(moved, wanted.seed)
-        return landscape.surface(moved, every, images.labels, plane, wanted.grid, [level], progress)
+        return landscape.surface(moved, every, images.labels, plane, grid, [level], progress)
 
     at_once = min(landscape.AT_ONCE, len(data.train.labels))
     return devices.within(wanted.device, its, at_once, forward_bytes(its, at_once), work)

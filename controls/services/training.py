@@ -13,7 +13,7 @@ import streamlit as st
 
 from controls import session
 from explorer.families import TITLES, Config, family_of, known_as, plan
-from explorer.learning import checkpoint, datasets, runs, starting, trained
+from explorer.learning import checkpoint, datasets, runs, starting, trained, weight_path
 from explorer.learning.datasets import DataError
 from explorer.learning.job import Job
 from explorer.learning.runs import Run, RunError, Status
@@ -46,12 +46,16 @@ def refusal(job: Job) -> str:
         return "Training is switched off on this server."
     if may.runs and len(own) >= may.runs:
         return f"You have {len(own)} runs, and {may.runs} is the limit here: delete one first."
+    try:
+        weight_path.check(job, plan(job.config))
+    except RunError as error:
+        return str(error)
     return full_disk(needed_bytes(job))
 
 
 def needed_bytes(job: Job) -> int:
     """That a run of it keeps at its peak."""
-    return COPIES * 4 * plan(job.config).params
+    return (COPIES + job.keep_path) * 4 * plan(job.config).params
 
 
 def full_disk(needed: int) -> str:

@@ -16,8 +16,9 @@ from explorer.wording import clean
 
 MOST_BYTES = 2**20  # of the file
 LONGEST_TITLE = 80  # characters
+MOST_KEPT = 40  # times that a run keeps its weights on its way
 # what of a job is a whole number: the least and the most
-NUMBERS = {"images": (0, 10**9), "threads": (1, 4096), "most_seconds": (0, 10**9)}
+NUMBERS = {"images": (0, 10**9), "threads": (1, 4096), "most_seconds": (0, 10**9), "keep_path": (0, MOST_KEPT)}
 WORDS = ("data", "device", "title")
 RECORDED = ("torch", "torchvision", "numpy", "scikit-learn", "skip-connection-explorer")
 
@@ -29,8 +30,8 @@ class JobError(ExplorerError):
 @dataclass(frozen=True)
 class Job:
     """`images` is how many of the training images are learned from, 0 for as many as is usual. `threads` are those of
-    a CPU. After `most_seconds` of training the run is stopped; 0 is no limit. `owner` tells whose it is, on a server,
-    and `experiment` names the one that it is part of.
+    a CPU. After `most_seconds` of training the run is stopped; 0 is no limit. Its weights are kept `keep_path` times on
+    the way, 0 for never. `owner` tells whose it is, on a server, and `experiment` names the one that it is part of.
     """
 
     config: Config
@@ -41,6 +42,7 @@ class Job:
     threads: int = 1
     most_seconds: int = 0
     tensorboard: bool = False
+    keep_path: int = 0
     title: str = field(default="", compare=False)
     owner: str = field(default="", compare=False)
     experiment: str = field(default="", compare=False)
@@ -85,6 +87,7 @@ class Job:
                 "machine": {"device": self.device, "threads": self.threads},
                 "most_seconds": self.most_seconds,
                 "tensorboard": self.tensorboard,
+                "keep_path": self.keep_path,
                 "title": self.title,
                 "owner": self.owner,
                 "experiment": self.experiment,
@@ -113,6 +116,7 @@ def of_json(text: str) -> Job:
         threads=_number(machine, "threads", 1),
         most_seconds=_number(found, "most_seconds", 0),
         tensorboard=found.get("tensorboard") is True,
+        keep_path=_number(found, "keep_path", 0),
         title=_word(found, "title", ""),
         owner=_word(found, "owner", ""),
         experiment=_word(found, "experiment", ""),

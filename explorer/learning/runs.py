@@ -6,6 +6,7 @@
     gradient_norms.csv     a row now and then, a column a kernel; update_ratios.csv likewise
     checkpoint.safetensors the weights, how pictures are prepared for them, and the step
     optimizer-STEP.safetensors   the optimizer's state at the checkpoint's step
+    path/STEP.safetensors  weights on its way, where that is asked for
     predictions.csv        of a finished run: what it says of each test image
     stop                   asks the worker to stop; taken away when the run is resumed
     worker.lock            held by the worker

@@ -11,7 +11,7 @@ import torch
 from explorer.counting.budget import check_batch
 from explorer.counting.memory import training_bytes
 from explorer.families import plan
-from explorer.learning import checkpoint, runs
+from explorer.learning import checkpoint, runs, weight_path
 from explorer.learning import recipe as recipes
 from explorer.learning.datasets import Dataset, find
 from explorer.learning.endings import Diverged, Stopped
@@ -50,6 +50,7 @@ class Session:
         job = self.job
         settle(job.device, job.threads)
         network_plan = plan(job.config)
+        weight_path.check(job, network_plan)
         data = self._data()
         batch = min(job.recipe.batch_size, len(data.train.labels))
         check_batch("Training", batch, partial(training_bytes, network_plan), device_limits(job.device))
@@ -60,7 +61,7 @@ class Session:
         checkpoint.restore(self.directory, training)
         card = Card(data.preparation, data.source.classes)
         test = Images(data.test, data, job.device)
-        kernels = Kernels(training)
+        kernels, way = Kernels(training), weight_path.Keeping(self.directory, training)
         with (
             closing(Records(self.directory, kernels.names, training.done)) as records,
             closing(Events(self.directory)) as events,
@@ -72,7 +73,7 @@ class Session:
 
             try:
                 with _keeping_on_stop(learning, keep):
-                    self._learn(learning, keep)
+                    self._learn(learning, keep, way)
             except Diverged as reason:
                 return "diverged", str(reason)
         return self._finish(training, test)
@@ -90,13 +91,14 @@ class Session:
         self._say(message=f"Getting {source.title}")
         return source.load(config.input_size, config.channels, self.job.images, progress)
 
-    def _learn(self, learning: "_Learning", keep: Callable[[], None]) -> None:
+    def _learn(self, learning: "_Learning", keep: Callable[[], None], way: weight_path.Keeping) -> None:
         training, epochs = learning.training, self.job.recipe.epochs
         evaluated = max(1, epochs // MOST_EVALUATIONS)
         self._say(state="training", message="", **learning.progress())
         while training.done < training.steps:
             self._stop()
             self._watch_the_clock(learning.seconds)
+            way.keep()
             learning.step()
             ended = training.done % training.steps_an_epoch == 0
             epoch = training.done // training.steps_an_epoch

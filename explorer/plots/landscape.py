@@ -16,11 +16,12 @@ Values = NDArray[np.float64]
 
 COLORSCALE = "Viridis"  # of one lightness from end to end, which colour-blind people read as others do
 TITLE = "log<sub>10</sub> loss"
+HEIGHT = "log10 loss"  # of a surface, whose axes know no markup
 ABREAST = 3  # networks in a row
 FLAT, DEEP = 300, 340  # pixels of a row's height: contours, surfaces
 GAP, OVER = 0.06, 34  # between two in a row, as a share of the width; pixels over a row, for titles
 LINES = 12  # contour lines, about
-CAMERA = {"eye": {"x": 1.45, "y": -1.45, "z": 0.95}, "center": {"x": 0, "y": 0, "z": -0.15}}
+CAMERA = {"eye": {"x": 1.2, "y": -1.25, "z": 0.75}, "center": {"x": 0.03, "y": 0, "z": -0.12}}
 DIRECTIONS = ("first direction", "second direction")
 PATH, CENTRE = "#D55E00", "#FFFFFF"
 
@@ -111,7 +112,7 @@ def surfaces(found: Sequence[Shape]) -> Figure:
             "aspectratio": {"x": 1, "y": 1, "z": 0.75},
             "xaxis": plain | {"title": {"text": ""}},
             "yaxis": plain | {"title": {"text": ""}},
-            "zaxis": plain | {"title": {"text": TITLE}, "range": [low, high], "nticks": 5},
+            "zaxis": plain | {"title": {"text": HEIGHT}, "range": [low, high], "nticks": 5},
         }
     return _whole(data, layout)
 

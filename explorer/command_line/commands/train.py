@@ -31,7 +31,7 @@ def run(words: Sequence[str]) -> None:
         action="append",
         default=[],
         metavar="KNOB=VALUE",
-        help="turn a knob of the recipe or of the network, or set images, threads, device, most_seconds, title",
+        help="turn a knob of the recipe or of the network, or set images, threads, device, most_seconds, keep_path, title",
     )
     parser.add_argument("--tensorboard", action="store_true", help="write events for TensorBoard too")
     parser.add_argument("--in-line", action="store_true", help="wait until one of the machine's places is free")
