@@ -25,7 +25,7 @@ SIDE = OneOf("shape_points", 13, (13, 25))
 REACH = OneOf("shape_reach", 1.0, (0.25, 0.5, 1.0, 2.0))
 SEED = Whole("shape_seed", 0, 0, 2**31 - 1)
 PLANE = OneOf("shape_plane", "random", ("random", "path"))
-PLANES = {"random": "Random directions", "path": "Of the optimizer's path"}
+PLANES = {"random": "Random", "path": "The path's"}
 ABOUT_PLANES = "Random directions say how the loss looks around the network; of the way there they show nearly nothing."
 ABOUT_RANDOM = (
     "The weights are moved along two random directions, in which every filter is as long as the one that it moves; the "
@@ -126,12 +126,13 @@ def _pictures(shown: Sequence[Looked], surfaces: Sequence[Surface], levels: int)
     classes = {one.run.job.config.classes for one in shown}
     chance = math.log10(math.log(classes.pop())) if len(classes) == 1 else None
     alt = "Contours of the loss's power of ten in a plane through each network's weights"
+    left, right = st.columns(2, gap="medium") if len(shown) == 1 else (st.container(), st.container())
     # a key for each level, since one run of the page draws several
-    st.plotly_chart(PlainFigure(plots.contours(shapes, chance)), key=f"shape.flat.{levels}", alt=alt, config=BARE)
+    left.plotly_chart(PlainFigure(plots.contours(shapes, chance)), key=f"shape.flat.{levels}", alt=alt, config=BARE)
     dashed = " Inside of the dashed line it does better than guessing." if chance is not None else ""
-    st.caption(f"The cross is the trained network.{dashed}")
+    left.caption(f"The cross is the trained network.{dashed}")
     alt = "The same as surfaces, to be turned with the mouse"
-    st.plotly_chart(PlainFigure(plots.surfaces(shapes)), key=f"shape.deep.{levels}", alt=alt, config=BARE)
+    right.plotly_chart(PlainFigure(plots.surfaces(shapes)), key=f"shape.deep.{levels}", alt=alt, config=BARE)
     for one, found in pairs:
         st.markdown(_in_words(one, found))
 

@@ -18,10 +18,11 @@ COLORSCALE = "Viridis"  # of one lightness from end to end, which colour-blind p
 TITLE = "log<sub>10</sub> loss"
 HEIGHT = "log10 loss"  # of a surface, whose axes know no markup
 ABREAST = 3  # networks in a row
-FLAT, DEEP = 300, 340  # pixels of a row's height: contours, surfaces
+FLAT, DEEP = 300, 320  # pixels of a row's height: contours, surfaces
 GAP, OVER = 0.06, 34  # between two in a row, as a share of the width; pixels over a row, for titles
 LINES = 12  # contour lines, about
-CAMERA = {"eye": {"x": 1.2, "y": -1.25, "z": 0.75}, "center": {"x": 0.03, "y": 0, "z": -0.12}}
+AWAY = {1: 1.7, 2: 1.75, 3: 2.35}  # of the camera, by how many stand in a row: a narrow picture cuts the sides off
+GREY = "#888888"  # readable on white and on black
 DIRECTIONS = ("first direction", "second direction")
 PATH, CENTRE = "#D55E00", "#FFFFFF"
 
@@ -104,17 +105,29 @@ def surfaces(found: Sequence[Shape]) -> Figure:
             }
         )
         x, y = _place(i, len(found), _over(DEEP))
-        plain = {"showbackground": False, "gridcolor": "#888888", "nticks": 3, "tickfont": {"size": 10}}
+        plain = {
+            "showbackground": False,
+            "gridcolor": GREY,
+            "nticks": 3,
+            "tickfont": {"size": 11, "color": GREY},
+            "title": {"text": ""},
+        }
+        up = {"title": {"text": HEIGHT, "font": {"size": 12, "color": GREY}}, "range": [low, high], "nticks": 5}
         layout[f"scene{i + 1 if i else ''}"] = {
             "domain": {"x": x, "y": y},
-            "camera": CAMERA,
+            "camera": _camera(min(len(found), ABREAST)),
             "aspectmode": "manual",
             "aspectratio": {"x": 1, "y": 1, "z": 0.75},
-            "xaxis": plain | {"title": {"text": ""}},
-            "yaxis": plain | {"title": {"text": ""}},
-            "zaxis": plain | {"title": {"text": HEIGHT}, "range": [low, high], "nticks": 5},
+            "xaxis": plain,
+            "yaxis": plain,
+            "zaxis": plain | up,
         }
     return _whole(data, layout)
+
+
+def _camera(abreast: int) -> Figure:
+    away = AWAY[abreast]
+    return {"eye": {"x": away, "y": -away, "z": 0.6 * away}, "center": {"x": 0, "y": 0, "z": -0.1}}
 
 
 def _scale(found: Sequence[Shape]) -> tuple[float, float, float]:
@@ -173,17 +186,17 @@ def _over(height: int) -> float:
 
 
 def _place(i: int, count: int, over: float) -> tuple[list[float], list[float]]:
-    """The i-th of them: its share of the width and of the height, below its title; a single one has room beside it."""
-    rows, columns = -(-count // ABREAST), max(2, min(count, ABREAST))
+    """The i-th of them: its share of the width and of the height, below its title."""
+    rows, columns = -(-count // ABREAST), min(count, ABREAST)
     width, height = (1 - GAP * (columns - 1)) / columns, 1 / rows
     left, top = (i % columns) * (width + GAP), 1 - (i // columns) * height
     return [left, left + width], [top - height * (1 - 0.22 * (rows > 1)), top - over * height]
 
 
 def _flat_axes(i: int, x: list[float], y: list[float], count: int) -> Figure:
-    """Both directions to the same scale where that is asked for; a title at the left and at the bottom alone."""
+    """With titles at the left and at the bottom alone."""
     shared = {"showgrid": False, "zeroline": False, "nticks": 5, "ticks": "outside"}
-    columns = max(2, min(count, ABREAST))
+    columns = min(count, ABREAST)
     titles = DIRECTIONS[0] if i + columns >= count else "", DIRECTIONS[1] if i % columns == 0 else ""
     number = str(i + 1) if i else ""
     return {

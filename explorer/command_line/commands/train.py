@@ -31,7 +31,8 @@ def run(words: Sequence[str]) -> None:
         action="append",
         default=[],
         metavar="KNOB=VALUE",
-        help="turn a knob of the recipe or of the network, or set images, threads, device, most_seconds, keep_path, title",
+        help="turn a knob of the recipe or of the network, or set images, threads, device, most_seconds, title, or "
+        "keep_path: how many times the weights are kept on the way",
     )
     parser.add_argument("--tensorboard", action="store_true", help="write events for TensorBoard too")
     parser.add_argument("--in-line", action="store_true", help="wait until one of the machine's places is free")

@@ -10,7 +10,7 @@ from explorer.analyses.landscape_reading import logarithm, roughness
 from explorer.experiments.digits import CHANCE, job, narrow, small
 from explorer.experiments.experiment import Arm, Claim, Experiment, Figure, Measured, Picture
 from explorer.experiments.results import Results
-from explorer.experiments.trial import Trial, learned
+from explorer.experiments.trial import Trial
 from explorer.experiments.verdict import Verdict, above, difference, every, in_words
 from explorer.plots import claims as plots
 from explorer.plots import landscape as shapes
@@ -31,8 +31,9 @@ PLAIN, WITH_SHORTCUTS = ARMS[0], ARMS[1:]
 
 def measure(trial: Trial) -> Measured:
     """The surface on a random plane of the run's own seed, and how rough it is."""
+    well = {"train_accuracy": trial.train_accuracy, "test_accuracy": trial.test_accuracy}
     if trial.diverged:  # without finite weights there is no surface, and its numbers stay open
-        return learned(trial)
+        return well
     network, grid = trial.network, square(SIDE, REACH)
     images, labels = trial.images(test=False, most=IMAGES)
     found = surface(network, images, labels, random_plane(network, trial.seed), grid)
@@ -40,7 +41,7 @@ def measure(trial: Trial) -> Measured:
     own: Measured = {"base_loss": found.base_loss, **rough._asdict()}
     if trial.seed == 0:  # the one that is drawn
         own["height"] = np.round(logarithm(found.loss), 3)
-    return learned(trial) | own
+    return well | own
 
 
 def more(results: Results, quantity: str, least: float) -> tuple[Verdict, list[str]]:
