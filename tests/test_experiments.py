@@ -1,5 +1,6 @@
 """Experiments: how sure a difference is, what is kept, how one is carried out; and every experiment that there is."""
 
+import importlib
 import json
 import math
 from pathlib import Path
@@ -233,6 +234,8 @@ EVERY = pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=EXPERIME
 def test_each_file_is_an_experiment_under_its_name():
     files = {path.stem for path in Path(claims.__file__).parent.glob("*.py")} - {"__init__"}
     assert files == set(EXPERIMENTS)
+    places = [importlib.import_module(f"{claims.__name__}.{file}").PLACE for file in files]
+    assert len(set(places)) == len(places)
 
 
 @EVERY

@@ -19,8 +19,8 @@ ROOMS = {
     "pictures": set(),
     "learning": {"running", "pictures", "counting", "families", "plan"},
     "analyses": {"running", "pictures", "counting", "plan"},
-    "command_line": {"counting", "experiments", "families", "learning", "links", "running"},
-    "experiments": {"families", "learning", "plan", "plots", "running"},
+    "command_line": {"counting", "experiments", "families", "learning", "links", "plan", "running"},
+    "experiments": {"analyses", "families", "learning", "plan", "plots", "running"},
     "plots": {"analyses", "counting", "drawing", "learning", "plan", "running"},
 }
 WITHOUT_TENSORS = (*OPEN_TO_ALL, "plan", "families", "counting", "links", "recognition", "drawing")

@@ -13,10 +13,9 @@ from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Fi
 from explorer.experiments.results import Results
 from explorer.experiments.trial import Trial
 from explorer.experiments.verdict import Verdict, below, every, mean, percent
-from explorer.network import run
 from explorer.plan.lesions import Part, lesioned, parts
 from explorer.plots import claims as plots
-from explorer.running.network import sharing
+from explorer.running.network import run, sharing
 
 PLACE = 5
 COUNTS = (1, 2, 3, 5, 8, 12, 16, 20)  # of blocks that are removed together

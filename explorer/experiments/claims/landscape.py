@@ -15,7 +15,7 @@ from explorer.experiments.verdict import Verdict, above, difference, every, in_w
 from explorer.plots import claims as plots
 from explorer.plots import landscape as shapes
 
-PLACE = 2
+PLACE = 6
 SIDE, REACH, IMAGES = 13, 1.0, 128  # points along a side; of a filter's norm; of the training images
 CLASSES = round(1 / CHANCE)
 LESS_CONVEX = 0.05  # of the nonconvexity, which is between 0 and 1
