@@ -14,12 +14,11 @@ from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Fi
 from explorer.experiments.results import Results
 from explorer.experiments.trial import Trial
 from explorer.experiments.verdict import Verdict, above, difference, every, in_words, mean, percent
-from explorer.network import build
 from explorer.plan import Plan
 from explorer.plots import claim_maps
 from explorer.plots import claims as plots
 from explorer.plots.colours import colorscale
-from explorer.running.network import plan_of
+from explorer.running.network import build, plan_of
 
 PLACE = 7
 LAYERS = 12  # of a dense block
