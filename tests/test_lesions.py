@@ -10,10 +10,18 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from explorer.counting.conventions import conventions
+from explorer.counting.costs import table
+from explorer.counting.memory import training_bytes
+from explorer.drawing import draw, opened_to
 from explorer.errors import ExplorerError
 from explorer.families import FAMILIES, PRESETS, plan
 from explorer.plan import Plan, Recorder
 from explorer.plan.lesions import LesionError, in_words, lesioned, parts
+from explorer.plan.receptive_field import field_at
+from explorer.plan.tensors import tensors
+from explorer.plan.wiring import refined_layers
+from explorer.plots.network import scene, widest
 from explorer.running.network import build, plan_of, run, sharing
 from explorer.running.source import plan_source
 
@@ -247,6 +255,31 @@ def test_many_at_once_run_and_are_exported(whole, tmp_path):
 @pytest.mark.parametrize("whole", EXAMPLES)
 def test_all_at_once_leave_stem_and_head(whole, tmp_path):
     check(whole, build(whole), [part.name for part in parts(whole)], [], tmp_path)
+
+
+@pytest.mark.parametrize("whole", EXAMPLES)
+def test_what_reads_plans_reads_what_is_left(whole):
+    """It is drawn, counted and trained as any other; what is saved, and seen, is no more than of the whole."""
+    for part in parts(whole)[::3]:
+        left = lesioned(whole, [part.name])
+        drawn = scene(draw(left, opened_to(left, "operation")), left, widest(left))
+        assert {"identity", "pad", "zeros"} & {key["title"] for key in drawn["keys"]}
+        assert [row.name for row in table(left)] == [op.name for op in left.ops[1:]]
+        assert 0 < training_bytes(left) <= training_bytes(whole)
+        assert all(row.number is None or row.number >= 0 for row in conventions(left))
+        assert all(0 < op.receptive_field <= whole[op.name].receptive_field for op in left.ops)
+        assert tensors(left).keys() <= tensors(whole).keys()
+        assert refined_layers(left).keys() <= refined_layers(whole).keys()
+
+
+@pytest.mark.parametrize("whole", EXAMPLES)
+def test_no_position_sees_more_than_its_receptive_field_says(whole):
+    """Of the field in the middle of the last map but one: by the windows of all operations, one after the other."""
+    for part in parts(whole)[::3]:
+        left = lesioned(whole, [part.name])
+        op = next(op for op in reversed(left.ops) if min(op.shape[1:]) > 1)
+        rows, columns = field_at(left, op.name, 1, 1).size
+        assert max(rows, columns) <= op.receptive_field, part.name
 
 
 @pytest.mark.parametrize("whole", EXAMPLES)
