@@ -181,13 +181,14 @@ def test_the_centre_is_the_networks_own_loss():
     assert found.accuracy[2, 2] == pytest.approx(wanted.accuracy)
 
 
-def test_levels_hold_each_point_once_and_the_corners_first():
+def test_levels_hold_each_point_once_and_corners_and_middle_first():
     for side in (13, 25, 7):
         levels = square(side).levels
         points = [point for level in levels for point in level]
         assert sorted(points) == [(i, j) for i in range(side) for j in range(side)]
-        assert {(0, 0), (side - 1, side - 1), (0, side - 1)} <= set(levels[0])
-    assert [len(level) for level in square(25).levels] == [16, 33, 120, 456]  # 4², 7², 13², 25²
+        assert {(0, 0), (side - 1, side - 1), (0, side - 1), (side // 2, side // 2)} <= set(levels[0])
+    assert [len(level) for level in square(25).levels] == [49, 120, 456]  # 7², 13², 25²
+    assert [len(level) for level in square(33).levels] == [25, 56, 208, 800]  # 5², 9², 17², 33²
 
 
 def test_levels_join_to_the_whole():

@@ -138,9 +138,11 @@ def _pictures(shown: Sequence[Looked], surfaces: Sequence[Surface], levels: int)
 
 
 def _in_words(one: Looked, found: Surface) -> str:
-    radius = min(1.0, one.asked.reach)
-    its = reading.roughness(found.xs, found.ys, found.loss, one.run.job.config.classes, radius)
     lines = [f"**{plain(one.run.title)}**: a loss of {found.base_loss:.3g} where training ended"]
+    radius = min(1.0, one.asked.reach)
+    if not found.complete:
+        return f"- {lines[0]}. What else there is to say takes all points."
+    its = reading.roughness(found.xs, found.ys, found.loss, one.run.job.config.classes, radius)
     if one.way is None:
         lines.append(f"about {_power(its.ring)} at distance {radius:g}")
     lines.append(f"{its.below_chance:.0%} of the plane does better than guessing")

@@ -54,8 +54,10 @@ class Grid(NamedTuple):
 
     @property
     def levels(self) -> tuple[tuple[tuple[int, int], ...], ...]:
-        """All points as (row, column): first every 8th, then every 4th, 2nd, and all, each once; ends included."""
-        steps = [step for step in STEPS if all((len(side) - 1) % step == 0 for side in self)]
+        """All points as (row, column), each once: first every 8th along a side, then every 4th, 2nd, and all, as far
+        as ends and middle are among them: coarse pictures without the trained network would mislead.
+        """
+        steps = [step for step in STEPS if all((len(side) - 1) // 2 % step == 0 for side in self)]
         found: list[tuple[tuple[int, int], ...]] = []
         seen: set[tuple[int, int]] = set()
         for step in steps:

@@ -18,7 +18,7 @@ COLORSCALE = "Viridis"  # of one lightness from end to end, which colour-blind p
 TITLE = "log<sub>10</sub> loss"
 HEIGHT = "log10 loss"  # of a surface, whose axes know no markup
 ABREAST = 3  # networks in a row
-FLAT, DEEP = 300, 300  # pixels of a row's height: contours, surfaces
+FLAT, DEEP = 300, {1: 300, 2: 300, 3: 250}  # pixels of a row's height: contours; surfaces, by how many are in it
 GAP, OVER = 0.06, 34  # between two in a row, as a share of the width; pixels over a row, for titles
 LINES = 12  # contour lines, about
 AWAY = {1: 1.7, 2: 1.7, 3: 2.15}  # of the camera, by how many stand in a row: a narrow picture cuts the sides off
@@ -89,7 +89,8 @@ def surfaces(found: Sequence[Shape]) -> Figure:
     found = [one.computed for one in found]
     low, high, step = _scale(found)
     data: list[Figure] = []
-    layout = _layout(found, low, high, step, DEEP)
+    row = DEEP[_abreast(len(found))]
+    layout = _layout(found, low, high, step, row)
     for i, one in enumerate(found):
         data.append(
             {
@@ -104,7 +105,7 @@ def surfaces(found: Sequence[Shape]) -> Figure:
                 "hovertemplate": f"(%{{x:.3~g}}, %{{y:.3~g}}): loss 10^%{{z:.2f}}<extra>{escape(one.title)}</extra>",
             }
         )
-        x, y = _place(i, len(found), _over(DEEP))
+        x, y = _place(i, len(found), _over(row))
         plain = {
             "showbackground": False,
             "gridcolor": GREY,
@@ -115,7 +116,7 @@ def surfaces(found: Sequence[Shape]) -> Figure:
         up = {"title": {"text": HEIGHT, "font": {"size": 12, "color": GREY}}, "range": [low, high], "nticks": 5}
         layout[f"scene{i + 1 if i else ''}"] = {
             "domain": {"x": x, "y": y},
-            "camera": _camera(min(len(found), ABREAST)),
+            "camera": _camera(_abreast(len(found))),
             "aspectmode": "manual",
             "aspectratio": {"x": 1, "y": 1, "z": 0.75},
             "xaxis": plain,
@@ -123,6 +124,10 @@ def surfaces(found: Sequence[Shape]) -> Figure:
             "zaxis": plain | up,
         }
     return _whole(data, layout)
+
+
+def _abreast(count: int) -> int:
+    return max(1, min(count, ABREAST))
 
 
 def _camera(abreast: int) -> Figure:
@@ -187,7 +192,7 @@ def _over(height: int) -> float:
 
 def _place(i: int, count: int, over: float) -> tuple[list[float], list[float]]:
     """The i-th of them: its share of the width and of the height, below its title."""
-    rows, columns = -(-count // ABREAST), min(count, ABREAST)
+    rows, columns = -(-count // ABREAST), _abreast(count)
     width, height = (1 - GAP * (columns - 1)) / columns, 1 / rows
     left, top = (i % columns) * (width + GAP), 1 - (i // columns) * height
     return [left, left + width], [top - height * (1 - 0.22 * (rows > 1)), top - over * height]
@@ -196,7 +201,7 @@ def _place(i: int, count: int, over: float) -> tuple[list[float], list[float]]:
 def _flat_axes(i: int, x: list[float], y: list[float], count: int) -> Figure:
     """With titles at the left and at the bottom alone."""
     shared = {"showgrid": False, "zeroline": False, "nticks": 5, "ticks": "outside"}
-    columns = min(count, ABREAST)
+    columns = _abreast(count)
     titles = DIRECTIONS[0] if i + columns >= count else "", DIRECTIONS[1] if i % columns == 0 else ""
     number = str(i + 1) if i else ""
     return {
