@@ -81,6 +81,7 @@ def panels(
                     "y": top,
                     "xref": "paper",
                     "yref": "paper",
+                    "xanchor": "center",
                     "yanchor": "bottom",
                     "showarrow": False,
                     "font": {"size": 12},

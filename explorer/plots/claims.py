@@ -154,9 +154,13 @@ def cells(
     broken: NDArray[np.bool_] | None = None,
 ) -> Figure:
     """Shares (rows, columns) as coloured cells, each with its number; NaN stays blank. `bar` is the scale's title.
-    Where something is `broken` (rows, columns), a cross says so, beside the number if there is one."""
-    text = [["" if math.isnan(value) else f"{value:.0%}" for value in row] for row in values]
-    crosses = np.argwhere(broken) if broken is not None else np.empty((0, 2), np.intp)
+    Where something is `broken` (rows, columns), a cross says so, behind the number if there is one."""
+    marks = np.zeros(values.shape, bool) if broken is None else broken
+    text = [
+        ["" if math.isnan(value) else f"{value:.0%}" + ("<sup>\u2715</sup>" if mark else "") for value, mark in pairs]
+        for pairs in (zip(*row, strict=True) for row in zip(values, marks, strict=True))
+    ]
+    alone = np.argwhere(marks & np.isnan(values))
     data: list[Figure] = [
         {
             "type": "heatmap",
@@ -174,15 +178,14 @@ def cells(
             "hovertemplate": f"{y_title} %{{y}}, {x_title} %{{x}}: %{{z:.1%}}<extra></extra>",
         }
     ]
-    if len(crosses):
-        alone = [math.isnan(values[row, column]) for row, column in crosses]
+    if len(alone):
         data.append(
             {
                 "type": "scatter",
                 "mode": "text",
-                "x": [columns[column] for _, column in crosses],
-                "y": [rows[row] for row, _ in crosses],
-                "text": ["\u2715" if one else "\u2715<br> " for one in alone],
+                "x": [columns[column] for _, column in alone],
+                "y": [rows[row] for row, _ in alone],
+                "text": ["\u2715"] * len(alone),
                 "hovertemplate": f"{y_title} %{{y}}, {x_title} %{{x}}: diverged<extra></extra>",
                 "showlegend": False,
             }
@@ -199,7 +202,7 @@ def cells(
             "showgrid": False,
         },
     }
-    return whole(data if np.isfinite(values).any() or len(crosses) else [], layout)
+    return whole(data if np.isfinite(values).any() or len(alone) else [], layout)
 
 
 def _over_seeds(values: Values) -> tuple[Values, Values, Values]:

@@ -114,8 +114,8 @@ def spread(results: Results) -> Verdict:
     before = mean([min(rows_evenness(blocks, last=False)) for blocks in fresh])
     return Verdict(
         every([above(layers, SPREAD), above(transitions, SPREAD)]),
-        f"The least even layer reads as from {percent(layers)} of its sources equally, the less even transition from "
-        f"{percent(transitions)}; before learning it was {percent(before)}.",
+        f"The least even layer has an evenness of {percent(layers)}, the less even transition {percent(transitions)}; "
+        f"before learning the least even layer had {percent(before)}.",
     )
 
 
@@ -180,7 +180,7 @@ def passes(results: Results) -> Figure:
             for one, colour in colours.items()
             if results.seeds_of(CLIQUE.name)
         ],
-        plots.Axis("evenness: share of the sources that are read as if equally", share=True),
+        plots.Axis("evenness", share=True),
     )
 
 
