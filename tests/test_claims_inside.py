@@ -4,6 +4,7 @@ numbers behind it are those of arithmetic by hand.
 Results are made up, so that what must come out is known beforehand.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -262,6 +263,18 @@ def test_a_layer_that_is_told_to_read_one_source_is_found_out():
     assert before == pytest.approx(1, abs=0.01)
     assert found == pytest.approx(before - (1 - 1 / 4) / 9, abs=0.01)
     assert reuse.pass_evenness(reuse.reuse(network), "second") == pytest.approx(1, abs=0.01)  # does not read the input
+
+
+def test_triangles_stand_beside_and_below_each_other_on_one_scale():
+    figure = reuse.triangles(weights([dense(little_on_the_first, RISING)] * 3))
+    assert [trace["coloraxis"] for trace in figure["data"]] == ["coloraxis"] * 6
+    layout = figure["layout"]
+    across = [layout[f"xaxis{n}"]["domain"] for n in ("", 2, 3)]
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(across))
+    assert layout["yaxis"]["domain"][0] > layout["yaxis4"]["domain"][1]  # trained above fresh
+    trained = np.array(figure["data"][0]["z"])
+    assert trained[1, 0] == pytest.approx(0.5)  # the second layer on the block's input
+    assert np.isnan(trained[1, 2])
 
 
 # All of them
