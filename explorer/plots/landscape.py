@@ -199,10 +199,11 @@ def _place(i: int, count: int, over: float) -> tuple[list[float], list[float]]:
 
 
 def _flat_axes(i: int, x: list[float], y: list[float], count: int) -> Figure:
-    """With titles at the left and at the bottom alone."""
-    shared = {"showgrid": False, "zeroline": False, "nticks": 5, "ticks": "outside"}
+    """With titles at the left, and once below them all, alone."""
+    shared = {"showgrid": False, "zeroline": False, "nticks": 4, "ticks": "outside", "tickangle": 0}
     columns = _abreast(count)
-    titles = DIRECTIONS[0] if i + columns >= count else "", DIRECTIONS[1] if i % columns == 0 else ""
+    last = range(count - (count - 1) % columns - 1, count)
+    titles = DIRECTIONS[0] if i == last[(len(last) - 1) // 2] else "", DIRECTIONS[1] if i % columns == 0 else ""
     number = str(i + 1) if i else ""
     return {
         f"xaxis{number}": shared | {"domain": x, "anchor": f"y{number}", "title": {"text": titles[0]}},
