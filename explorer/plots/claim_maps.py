@@ -20,10 +20,15 @@ class Panel(NamedTuple):
 
 
 def panels(
-    rows: Sequence[Sequence[Panel]], x_title: str, y_title: str, colorscale: Any, bar: str, most: float
+    rows: Sequence[Sequence[Panel]],
+    x_title: str,
+    y_title: str,
+    colorscale: Any,
+    bar: str,
+    reach: tuple[float, float],
 ) -> Figure:
-    """Rows of panels, as many in each. Colours go from zero to `most`, and `bar` is their title; rows and columns of a
-    panel are counted from 1.
+    """Rows of panels, as many in each. Colours go from the first of `reach` to the second, and `bar` is their title;
+    rows and columns of a panel are counted from 1.
     """
     hover = f"{y_title} %{{y}}, {x_title} %{{x}}: %{{z:.2f}}"
     data: list[Figure] = []
@@ -32,8 +37,8 @@ def panels(
         "height": 60 + PANEL * len(rows),
         "margin": {"l": 12, "r": 12, "t": 26, "b": 8},
         "coloraxis": {
-            "cmin": 0,
-            "cmax": most,
+            "cmin": reach[0],
+            "cmax": reach[1],
             "colorscale": colorscale,
             "colorbar": {"title": {"text": bar, "side": "right"}, "thickness": 12, "nticks": 5},
         },

@@ -118,7 +118,7 @@ def learned_where(results: Results) -> Figure:
             values[place] = np.nan if np.isnan(right).all() else np.nanmean(right)
     return plots.cells(
         values,
-        [f"{Point('none', 0, power).rate:g}" for power in powers],
+        [f"{float(f'{10 ** (STEP * power):.1g}'):g}" for power in powers],
         [f"{depth} {TITLES[norm]}" for norm, depth in rows],
         "learning rate",
         "layers",
