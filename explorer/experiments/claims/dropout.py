@@ -57,7 +57,7 @@ def gaps(results: Results, kind: str, each: int) -> list[float]:
 def judge_gain(each: int) -> Callable[[Results], Verdict]:
     def judge(results: Results) -> Verdict:
         found = gain(results, each)
-        return Verdict(above(found, 0), f"Dropout adds {percent(found)} of test accuracy.")
+        return Verdict(above(found, 0), f"Dropout changes test accuracy by {percent(found)}.")
 
     return judge
 
@@ -66,7 +66,7 @@ def judge_gap(results: Results) -> Verdict:
     found = {each: narrowing(results, each) for each in FEW}
     said = [f"{percent(one)} with {each} images a class" for each, one in found.items()]
     answer = every([above(one, 0) for one in found.values()])
-    return Verdict(answer, f"Dropout narrows the gap by {' and by '.join(said)}.")
+    return Verdict(answer, f"Without dropout the gap is larger by {' and by '.join(said)}.")
 
 
 def accuracies(results: Results) -> Figure:
@@ -134,8 +134,8 @@ EXPERIMENT = Experiment(
     pictures=(
         Picture(
             "Training and test, with dropout and without",
-            "Four curves of the accuracy over the number of training images a class: on training images near 100 % and "
-            "on test images rising, each with dropout and without",
+            "Four curves of the accuracy over the number of training images a class: on training images and on test "
+            "images, each with dropout and without",
             accuracies,
         ),
         Picture("The gap", "A bar for the gap between training and test accuracy of each network", gap_bars),

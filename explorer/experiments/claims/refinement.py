@@ -34,8 +34,8 @@ COMPARED = (
     _arm("one", "I+I", **ONE),
     _arm("mixed", "I+II", **MIXED),
     _arm("two", "II+II"),
-    _arm("one_params", "I+I, as many parameters as II+II", AS_MANY_PARAMS, **ONE),
-    _arm("one_macs", "I+I, as many MACs as II+II", AS_MANY_MACS, **ONE),
+    _arm("one_params", "I+I of as many parameters as II+II", AS_MANY_PARAMS, **ONE),
+    _arm("one_macs", "I+I of as many MACs as II+II", AS_MANY_MACS, **ONE),
 )
 PARTLY = tuple(_arm(f"steps{n}", f"II+II, {n} of 3 layers", second_pass_steps=n) for n in range(1, LAYERS))
 # by steps of the second pass in each clique: none, as in the I+I, up to all
@@ -50,10 +50,10 @@ def gains(results: Results, *pairs: tuple[str, str]) -> Verdict:
     titles = {arm.name: arm.title for arm in COMPARED}
     found = [difference(*(results.numbers(arm, "test_accuracy") for arm in pair)) for pair in pairs]
     said = [
-        f"{titles[better]} gains {percent(gain)} of test accuracy over {titles[worse]}"
+        f"from {titles[worse]} to {titles[better]} by {percent(gain)}"
         for (better, worse), gain in zip(pairs, found, strict=True)
     ]
-    return Verdict(every([above(gain, 0) for gain in found]), ", and ".join(said) + ".")
+    return Verdict(every([above(gain, 0) for gain in found]), f"Test accuracy changes {', and '.join(said)}.")
 
 
 def judge(*pairs: tuple[str, str]) -> Callable[[Results], Verdict]:
@@ -67,8 +67,7 @@ def bars(results: Results) -> Figure:
             for arm in COMPARED
             if results.seeds_of(arm.name)
         ],
-        plots.Axis("right on test images", share=True),
-        [plots.Level("guessing", shapes.CHANCE)],
+        plots.Axis(f"right on test images (guessing: {shapes.CHANCE:.0%})", share=True),
     )
 
 
