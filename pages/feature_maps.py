@@ -47,6 +47,10 @@ if taken_away:
 st.subheader("First glance")
 stages(ends, found.maps)
 
+st.subheader("Lesions")
+lesion_controls(whole, taken_away)
+what_it_does(subject)
+
 st.subheader("One operation")
 name = session.operation() or last
 if name not in plan:  # a lesion took it away
@@ -70,7 +74,3 @@ if layers:
     pair = layers[LAYER.select(st, "Layer", list(layers), help="A layer of a clique.")]
     kept = forwards.forward(subject, pair).maps
     two_passes(*(kept[name] for name in pair))
-
-st.subheader("Lesions")
-lesion_controls(whole, taken_away)
-what_it_does(subject)

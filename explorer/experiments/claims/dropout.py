@@ -8,7 +8,7 @@ from explorer.experiments import shapes
 from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Figure, Measured, Picture
 from explorer.experiments.results import Results
 from explorer.experiments.trial import Trial, ended
-from explorer.experiments.verdict import Interval, Verdict, above, difference, every, percent
+from explorer.experiments.verdict import Interval, Verdict, above, difference, every, points
 from explorer.learning.recipe import Recipe
 from explorer.plots import claims as plots
 
@@ -57,14 +57,14 @@ def gaps(results: Results, kind: str, each: int) -> list[float]:
 def judge_gain(each: int) -> Callable[[Results], Verdict]:
     def judge(results: Results) -> Verdict:
         found = gain(results, each)
-        return Verdict(above(found, 0), f"Dropout changes test accuracy by {percent(found)}.")
+        return Verdict(above(found, 0), f"Dropout changes test accuracy by {points(found)}.")
 
     return judge
 
 
 def judge_gap(results: Results) -> Verdict:
     found = {each: narrowing(results, each) for each in FEW}
-    said = [f"{percent(one)} with {each} images a class" for each, one in found.items()]
+    said = [f"{points(one)} with {each} images a class" for each, one in found.items()]
     answer = every([above(one, 0) for one in found.values()])
     return Verdict(answer, f"Without dropout the gap is larger by {' and by '.join(said)}.")
 
@@ -74,11 +74,17 @@ def accuracies(results: Results) -> Figure:
     for kind in RATES:
         for split in ("train", "test"):
             right = results.table([_name(kind, each) for each in A_CLASS], f"{split}_accuracy")
-            title = f"{'training' if split == 'train' else split} images, {kind} dropout"
-            line = plots.Line(title, COLOURS[kind], np.array(A_CLASS, float), right, split == "train", points=True)
+            line = plots.Line(
+                f"{split}, {kind} dropout",
+                COLOURS[kind],
+                np.array(A_CLASS, float),
+                right,
+                split == "train",
+                points=True,
+            )
             found += [line] if np.isfinite(right).any() else []
-    x = plots.Axis("images of each class to learn from", log=True)
-    return plots.lines(found, x, plots.Axis("right", share=True), [plots.Level("guessing", shapes.CHANCE)])
+    across = plots.Axis("images of each class to learn from", log=True)
+    return plots.lines(found, across, plots.Axis("right", share=True), [plots.Level("guessing", shapes.CHANCE)])
 
 
 def gap_bars(results: Results) -> Figure:
@@ -104,7 +110,7 @@ def _claim(each: int) -> Claim:
 
 
 def _compared(each: int, size: str, paper: str) -> Compared:
-    return Compared(f"Change of test accuracy, {size}", paper, lambda results: percent(gain(results, each)))
+    return Compared(f"Change of test accuracy, {size}", paper, lambda results: points(gain(results, each)))
 
 
 EXPERIMENT = Experiment(

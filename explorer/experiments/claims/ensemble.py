@@ -12,7 +12,7 @@ from explorer.experiments.digits import CHANCE, job, narrow
 from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Figure, Measured, Picture
 from explorer.experiments.results import Results
 from explorer.experiments.trial import Trial
-from explorer.experiments.verdict import Verdict, below, every, mean, percent
+from explorer.experiments.verdict import Verdict, below, every, mean, percent, points, share
 from explorer.plan.lesions import Part, lesioned, parts
 from explorer.plots import claims as plots
 from explorer.running.network import run, sharing
@@ -95,10 +95,10 @@ def steepest(whole: float, random: list[float]) -> float:
 
 
 def one_removed(results: Results) -> Verdict:
-    residual, plain = mean(lost(results, RESNET.name)), mean(kept(results, PLAIN.name))
+    residual, plain = mean(lost(results, RESNET.name)), share(kept(results, PLAIN.name))
     return Verdict(
         every([below(residual, HARDLY), below(plain, FALLEN)]),
-        f"Without one block ResNet-56 loses {percent(residual)} of accuracy, Plain-20 keeps {percent(plain)} in all.",
+        f"Without one block ResNet-56 loses {points(residual)} of accuracy; Plain-20 is left with {percent(plain)}.",
     )
 
 
@@ -156,11 +156,11 @@ def change(results: Results) -> Figure:
 
 
 def error_without(arm: str, results: Results) -> str:
-    return percent(mean([1 - value for value in kept(results, arm)]))
+    return percent(share([1 - value for value in kept(results, arm)]))
 
 
 def error(arm: str, results: Results) -> str:
-    return percent(mean([1 - value for value in results.numbers(arm, "whole")]))
+    return percent(share([1 - value for value in results.numbers(arm, "whole")]))
 
 
 EXPERIMENT = Experiment(

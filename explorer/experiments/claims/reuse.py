@@ -13,7 +13,7 @@ from explorer.experiments.digits import RECIPE, job, small
 from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Figure, Measured, Picture
 from explorer.experiments.results import Results
 from explorer.experiments.trial import Trial
-from explorer.experiments.verdict import Verdict, above, difference, every, in_words, mean, percent
+from explorer.experiments.verdict import Verdict, above, difference, every, in_words, mean, percent, points, share
 from explorer.plan import Plan
 from explorer.plots import claim_maps
 from explorer.plots import claims as plots
@@ -109,9 +109,9 @@ def towards_the_end(blocks: list[Rows]) -> float:
 
 def spread(results: Results) -> Verdict:
     trained, fresh = each_seed(results, "trained"), each_seed(results, "fresh")
-    layers = mean([min(rows_evenness(blocks, last=False)) for blocks in trained])
-    transitions = mean([min(rows_evenness(blocks, last=True)) for blocks in trained])
-    before = mean([min(rows_evenness(blocks, last=False)) for blocks in fresh])
+    layers = share([min(rows_evenness(blocks, last=False)) for blocks in trained])
+    transitions = share([min(rows_evenness(blocks, last=True)) for blocks in trained])
+    before = share([min(rows_evenness(blocks, last=False)) for blocks in fresh])
     return Verdict(
         every([above(layers, SPREAD), above(transitions, SPREAD)]),
         f"The least even layer has an evenness of {percent(layers)}, the less even transition {percent(transitions)}; "
@@ -121,12 +121,12 @@ def spread(results: Results) -> Verdict:
 
 def redundant(results: Results) -> Verdict:
     trained = each_seed(results, "trained")
-    share = mean([transition_least(blocks) for blocks in trained])
+    least = share([transition_least(blocks) for blocks in trained])
     chance = float(np.mean([1 / sources for sources in range(2, LAYERS + 1)]))
     weight = mean([float(np.mean([row[0] for rows in blocks[1:] for row in rows[1:LAYERS]])) for blocks in trained])
     return Verdict(
-        above(share, SHARE),
-        f"In {percent(share)} of the layers of the second and third block the transition's output has the least weight "
+        above(least, SHARE),
+        f"In {percent(least)} of the layers of the second and third block the transition's output has the least weight "
         f"(by chance {chance:.0%}); it has {in_words(weight, digits=2)} of a layer's mean.",
     )
 
@@ -147,8 +147,8 @@ def refined(results: Results) -> Verdict:
     }
     return Verdict(
         every([above(gain, 0) for gain in found.values()]),
-        f"Evenness in the second pass less that in the first: {percent(found['trained'])} of the sources by weights, "
-        f"{percent(found['flow'])} by gradient.",
+        f"Evenness in the second pass less that in the first: {points(found['trained'])} by weights, "
+        f"{points(found['flow'])} by gradient.",
     )
 
 
@@ -185,7 +185,7 @@ def passes(results: Results) -> Figure:
 
 
 def error(arm: str, results: Results) -> str:
-    return percent(mean([1 - value for value in results.numbers(arm, "test_accuracy")]))
+    return percent(share([1 - value for value in results.numbers(arm, "test_accuracy")]))
 
 
 EXPERIMENT = Experiment(
