@@ -10,7 +10,7 @@ Figure = dict[str, Any]  # {"data": [...], "layout": {...}}
 
 BAR, GUIDE = "#0072B2", "#888888"  # Okabe and Ito's blue
 HEIGHT = 300  # pixels
-PAPER = {"xref": "paper", "showarrow": False, "x": 1, "xanchor": "right"}
+BESIDE = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 6, "showarrow": False}
 MOST_LABELS = 40  # beyond, the axis says only where stages begin
 
 
@@ -32,7 +32,7 @@ def each_removed(parts: Sequence[Part], shares: Sequence[float], whole: float, c
         "data": [bars],
         "layout": {
             "height": HEIGHT,
-            "margin": {"l": 0, "r": 8, "t": 28, "b": 0},
+            "margin": {"l": 0, "r": 92, "t": 12, "b": 0},
             "bargap": 0.15,
             "dragmode": False,
             "xaxis": {
@@ -54,14 +54,8 @@ def each_removed(parts: Sequence[Part], shares: Sequence[float], whole: float, c
                 *(_between(start) for start in starts[1:]),
             ],
             "annotations": [
-                {**PAPER, "y": whole, "yanchor": "bottom", "text": f"whole, {whole:.1%}"},
-                {
-                    **PAPER,
-                    "y": chance,
-                    "yanchor": "bottom",
-                    "text": f"chance, {chance:.0%}",
-                    "bgcolor": "rgba(128,128,128,0.6)",
-                },
+                {**BESIDE, "y": whole, "text": f"whole, {whole:.1%}"},
+                {**BESIDE, "y": chance, "text": f"chance, {chance:.0%}"},
             ],
         },
     }
