@@ -44,10 +44,8 @@ def test_a_card_for_each_claim_says_what_came_of_it_and_whose_that_is():
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_one_that_is_opened_shows_rule_numbers_pictures_and_the_source(name):
-    app = opened(PAGE)
-    app.button(key=f"experiment.open.{name}").click().run()
-    assert messages(fine(app)) == []
-    assert app.query_params["claim"] == [name] or app.query_params["claim"] == name
+    app = opened(PAGE, claim=name)
+    assert messages(app) == []
     experiment, found = EXPERIMENTS[name], shipped(name)
     for claim in experiment.claims:
         assert f"The rule: {claim.rule}" in captions(app)
@@ -56,7 +54,13 @@ def test_one_that_is_opened_shows_rule_numbers_pictures_and_the_source(name):
     assert experiment.url in words(app)
     assert experiment.differs in words(app)
     assert found.command in captions(app)
-    # the same by its link
+
+
+def test_a_card_opens_its_experiment_and_the_link_carries_it():
+    app = opened(PAGE)
+    app.button(key=f"experiment.open.{NAME}").click().run()
+    assert messages(fine(app)) == []
+    assert link(app)["claim"] == NAME
     assert words(opened(PAGE, **link(app))) == words(app)
 
 
