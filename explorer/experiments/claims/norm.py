@@ -83,7 +83,7 @@ def gains(results: Results, depth: int) -> list[float]:
 
 def times(found: Interval) -> str:
     """A difference of powers of ten as a factor."""
-    middle, low, high = (f"{10**value:.3g}" if math.isfinite(value) else "?" for value in found)
+    middle, low, high = (f"{10**value:,.{0 if value > 1 else 1}f}" if math.isfinite(value) else "?" for value in found)
     return f"{middle} ({low} to {high})" if math.isfinite(found.low) else f"{middle} (one run)"
 
 
