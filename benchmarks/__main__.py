@@ -18,6 +18,7 @@ QUESTIONS = {
     "gradients": "What does measuring the gradient flow cost beyond the forward and backward passes?",
     "attribution": "What does attribution cost beyond Captum's own calls, and beyond the passes that it needs?",
     "browser": "What does a visitor wait for in a browser: the first picture, and the drawing after a slider?",
+    "landscape": "How long does a plane of the loss take, and what do folded norms save?",
     "training": "Is a run as fast as a bare loop, and what does a visitor notice of it?",
 }
 
