@@ -30,3 +30,11 @@ def navigation(monkeypatch: pytest.MonkeyPatch) -> None:
         PagesManager.uses_pages_directory = False
 
     monkeypatch.setattr(PagesManager, "__init__", init)
+
+
+# of a quarter of a minute and more: begun last, they would keep one worker busy while the other has nothing left
+FIRST = ("test_uploads", "test_process_memory", "test_decoding", "test_training_goes_on")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in FIRST)
