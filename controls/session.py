@@ -19,6 +19,7 @@ from controls import kept
 from explorer import links
 from explorer.counting import comparisons as contenders
 from explorer.counting.search import Search
+from explorer.errors import ExplorerError
 from explorer.families import FAMILIES, Config, ConfigError, family_of, knobs, plan
 from explorer.learning import trained
 from explorer.links import Choice
@@ -149,6 +150,14 @@ def current_plan() -> Plan:
 def problems() -> list[str]:
     """Sentences for the visitor, shown once at the top of the page."""
     return visitor().problems
+
+
+def attempt(change: Callable[..., object], *arguments: Any) -> None:
+    """Do what the library may refuse; the refusal is one of the `problems`."""
+    try:
+        change(*arguments)
+    except ExplorerError as error:
+        problems().append(str(error))
 
 
 def choose(origin: str) -> None:

@@ -45,7 +45,7 @@ def choose_experiment() -> Experiment | None:
         "small pictures, several seeds, and a verdict by a rule that was fixed before. Open one to see how, and to "
         "run it yourself."
     )
-    every = experiments.all_experiments()
+    every = tuple(EXPERIMENTS.values())
     for row in (every[i : i + IN_A_ROW] for i in range(0, len(every), IN_A_ROW)):
         for box, experiment in zip(st.columns(IN_A_ROW), row, strict=False):
             with box.container(border=True, height="stretch"):

@@ -9,7 +9,6 @@ from controls.choices import OneOf, Place, Whole
 from controls.services import experiments
 from controls.services.experiments import Shown
 from controls.text import plain
-from explorer.errors import ExplorerError
 from explorer.experiments import Experiment
 from explorer.experiments.experiment import MOST_SEEDS
 from explorer.wording import duration
@@ -43,7 +42,7 @@ def carry_out_here(experiment: Experiment) -> Shown:
         type="primary",
         disabled=bool(refusal),
         key="experiment.start",
-        on_click=partial(_start, experiment, seeds, scale),
+        on_click=partial(session.attempt, _start, experiment, seeds, scale),
         help=f"{seeds * len(experiment.arms)} networks are trained and measured.",
     )
     if refusal:
@@ -56,12 +55,7 @@ def _times(scale: float) -> str:
 
 
 def _start(experiment: Experiment, seeds: int, scale: float) -> None:
-    try:
-        one = experiments.start(experiment, seeds, scale)
-    except ExplorerError as error:
-        session.problems().append(str(error))
-    else:
-        RESULTS.set(one.name)
+    RESULTS.set(experiments.start(experiment, seeds, scale).name)
 
 
 def _choose_results(at: Place, experiment: Experiment) -> Shown:

@@ -1,6 +1,5 @@
 """What does an experiment claim, what was measured, and what does the rule make of it?"""
 
-from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
@@ -8,11 +7,10 @@ import streamlit as st
 from controls import session
 from controls.panel import panel
 from controls.panels.experiment_card import badge, origin
-from controls.panels.training_live import WORDS
+from controls.panels.training_live import WORDS, in_line
 from controls.services import experiments
 from controls.services.experiments import Shown
 from controls.text import plain
-from explorer.errors import ExplorerError
 from explorer.experiments import Experiment
 from explorer.experiments.record import Record
 from explorer.experiments.results import Results
@@ -38,16 +36,18 @@ def measured(experiment: Experiment, found: Shown) -> None:
 
     @st.fragment(run_every=EVERY if active else None)
     def shown() -> None:
-        now = found
+        now, goes_on = found, False
         if found.record:
-            _head(found.record, experiments.status(found.record))
+            said = experiments.status(found.record)
+            goes_on = said.active
+            _head(found.record, said)
             now = Shown(experiments.results_of(found.record), found.record)
         st.caption(origin(now))
         if now.results.runs:
             _verdicts(experiment, now.results)
             _pictures(experiment, now.results)
             _compared(experiment, now.results)
-        if active and found.record and not experiments.status(found.record).active:
+        if active and not goes_on:
             st.rerun()  # to end the looking
 
     shown()
@@ -66,9 +66,9 @@ def _head(one: Record, now: Status) -> None:
             box.button("Stop", icon=":material/stop:", key=f"{key}.stop", on_click=experiments.stop, args=(one,))
         else:
             if now.state in ("stopped", "died", "failed", "new"):
-                go = partial(_carefully, experiments.resume, one)
+                go = partial(session.attempt, experiments.resume, one)
                 box.button("Resume", icon=":material/play_arrow:", key=f"{key}.go", on_click=go)
-            away = partial(_carefully, experiments.delete, one)
+            away = partial(session.attempt, experiments.delete, one)
             box.button(
                 "Delete", icon=":material/delete:", key=f"{key}.delete", on_click=away, help="With its networks."
             )
@@ -78,18 +78,11 @@ def _head(one: Record, now: Status) -> None:
 
 def _said(now: Status) -> str:
     if now.state == "waiting":
-        return f"{now.place} before this one" if now.place else "it is the next one"
+        return in_line(now)
     if now.state == "training" and now.steps:
         left = f" · {duration(now.seconds_left)} left" if now.seconds_left else ""
         return f"{now.step} of {now.steps} networks are trained and measured{left}"
     return now.message
-
-
-def _carefully(change: Callable[[Record], None], one: Record) -> None:
-    try:
-        change(one)
-    except ExplorerError as error:
-        session.problems().append(str(error))
 
 
 def _verdicts(experiment: Experiment, results: Results) -> None:

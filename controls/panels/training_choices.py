@@ -9,7 +9,6 @@ from controls.choices import OneOf, Real, Switch, Whole
 from controls.panel import panel, say_refusal
 from controls.services import data, speed, training
 from controls.text import plain
-from explorer.errors import ExplorerError
 from explorer.families import Config, Knob, describe, knobs
 from explorer.learning import events
 from explorer.learning.datasets import DataError, Source
@@ -199,8 +198,8 @@ def start_button(job: Job, source: Source) -> None:
         icon=":material/play_arrow:",
         type="primary",
         disabled=bool(refusal),
-        on_click=_start,
-        args=(job,),
+        on_click=session.attempt,
+        args=(_start, job),
         key="training.start",
     )
     if refusal:
@@ -211,12 +210,7 @@ def start_button(job: Job, source: Source) -> None:
 
 
 def _start(job: Job) -> None:
-    try:
-        run = training.start(job)
-    except ExplorerError as error:
-        session.problems().append(str(error))
-    else:
-        RUN.set(run.name)
+    RUN.set(training.start(job).name)
 
 
 def _estimate(job: Job, source: Source) -> None:

@@ -12,7 +12,6 @@ from controls import session
 from controls.panel import panel, say_refusal
 from controls.services import training
 from controls.text import plain
-from explorer.errors import ExplorerError
 from explorer.families import describe, family_of, knobs
 from explorer.learning import results, runs
 from explorer.learning.recipe import Recipe
@@ -66,14 +65,24 @@ def _head(run: Run, now: Status) -> None:
         if now.active:
             box.button("Stop", icon=":material/stop:", key=f"{key}.stop", on_click=training.stop, args=(run,))
         elif now.state in ("stopped", "died", "failed", "new"):
-            box.button("Resume", icon=":material/play_arrow:", key=f"{key}.go", on_click=partial(_resume, run))
+            box.button(
+                "Resume",
+                icon=":material/play_arrow:",
+                key=f"{key}.go",
+                on_click=partial(session.attempt, training.resume, run),
+            )
     if now.steps:
         st.progress(min(1.0, now.step / now.steps))
 
 
+def in_line(now: Status) -> str:
+    """Of one that waits: how many come before it."""
+    return f"{now.place} before this one" if now.place else "it is the next one"
+
+
 def _said(now: Status) -> str:
     if now.state == "waiting":
-        return f"{now.place} before this one" if now.place else "it is the next one"
+        return in_line(now)
     if now.state == "training" and now.step:
         return (
             f"step {now.step:,} of {now.steps:,} · {now.images_per_second:,.0f} images/s · "
@@ -82,13 +91,6 @@ def _said(now: Status) -> str:
     if now.state == "stopped" and now.steps:
         return f"at step {now.step:,} of {now.steps:,}. {now.message}"
     return now.message
-
-
-def _resume(run: Run) -> None:
-    try:
-        training.resume(run)
-    except ExplorerError as error:
-        session.problems().append(str(error))
 
 
 def _curves(run: Run, others: Sequence[Run]) -> None:

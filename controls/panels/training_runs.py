@@ -1,7 +1,6 @@
 """Which runs there are: one to open, others to draw beside it, and what can be done with them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import streamlit as st
 
@@ -11,7 +10,6 @@ from controls.panels.training_choices import RUN
 from controls.services import training
 from controls.services.training import Summary
 from controls.text import plain
-from explorer.errors import ExplorerError
 from explorer.learning.runs import Run
 
 MOST_BESIDE = 6  # runs in one chart beside the open one
@@ -118,7 +116,14 @@ def manage(run: Run) -> None:
             )
         active = training.status(run).active
         about = "Stop it first." if active else "It can be brought back."
-        box.button("Delete", icon=":material/delete:", on_click=_delete, args=(run,), disabled=active, help=about)
+        box.button(
+            "Delete",
+            icon=":material/delete:",
+            on_click=session.attempt,
+            args=(training.delete, run),
+            disabled=active,
+            help=about,
+        )
 
 
 def offer_undo() -> None:
@@ -131,15 +136,4 @@ def offer_undo() -> None:
 
 def _rename(run: Run) -> None:
     session.show(RENAME, False)  # its box closes
-    _carefully(lambda: training.rename(run, session.entered(f"training.{run.name}.title", "")))
-
-
-def _delete(run: Run) -> None:
-    _carefully(lambda: training.delete(run))
-
-
-def _carefully(change: Any) -> None:
-    try:
-        change()
-    except ExplorerError as error:
-        session.problems().append(str(error))
+    session.attempt(training.rename, run, session.entered(f"training.{run.name}.title", ""))

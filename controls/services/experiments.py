@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from controls import session
 from controls.services import training
-from explorer.experiments import EXPERIMENTS, Experiment, carrying_out, record
+from explorer.experiments import Experiment, carrying_out, record
 from explorer.experiments.record import RESULTS, ExperimentError, Record
 from explorer.experiments.results import Results, ResultsError, read, shipped
 from explorer.learning import runs, starting
@@ -33,10 +33,6 @@ class Trained(NamedTuple):
     seed: int
     run: Run | None
     state: str
-
-
-def all_experiments() -> tuple[Experiment, ...]:
-    return tuple(EXPERIMENTS.values())
 
 
 def carried_out(experiment: Experiment, name: str = "") -> tuple[Record, ...]:

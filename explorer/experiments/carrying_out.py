@@ -69,8 +69,7 @@ def _carry_out(record: Record, pulse: Pulse, in_line: bool, processes: int, say:
 
     def waiting(place: int) -> None:
         stop()
-        if pulse.said.state != "waiting" or pulse.said.place != place:
-            pulse.say(state="waiting", place=place)
+        pulse.wait_in_line(place)
 
     try:
         with line.turn(record.name, waiting) if in_line else nullcontext():

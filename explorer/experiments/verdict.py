@@ -95,6 +95,11 @@ def percent(found: Interval, digits: int = 1) -> str:
     return in_words(found, 100, digits, " %")
 
 
+def wrong(right: Sequence[float]) -> str:
+    """The error of shares that are right, as `percent` writes it."""
+    return percent(share([1 - value for value in right]))
+
+
 def points(found: Interval, digits: int = 1) -> str:
     """Of a difference of shares: 3.1 points (1.0 to 5.2)."""
     return in_words(found, 100, digits, " points")

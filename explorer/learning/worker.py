@@ -58,6 +58,11 @@ class Pulse:
             if at_once:
                 self._write()
 
+    def wait_in_line(self, place: int) -> None:
+        """Say how many are before this one, where that has changed."""
+        if (self.said.state, self.said.place) != ("waiting", place):
+            self.say(state="waiting", place=place)
+
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT):
             with self._changed:
@@ -103,8 +108,7 @@ def _train(run: Run, pulse: Pulse, in_line: bool, asked: threading.Event, say: S
 
     def waiting(place: int) -> None:
         stop()
-        if pulse.said.state != "waiting" or pulse.said.place != place:
-            pulse.say(state="waiting", place=place)
+        pulse.wait_in_line(place)
 
     try:
         with line.turn(run.name, waiting) if in_line else nullcontext():

@@ -54,8 +54,9 @@ def run(words: Sequence[str]) -> None:
             Path(arguments.output).write_text(results.to_json(), encoding="utf-8")
         except OSError as error:
             raise CommandError(f"{arguments.output} cannot be written ({error.strerror or error}).") from None
+    verdicts = begun.experiment.verdicts(results)
     for claim in begun.experiment.claims:
-        verdict = begun.experiment.verdicts(results)[claim.title]
+        verdict = verdicts[claim.title]
         print(f"{claim.title}: {verdict.answer}. {verdict.because}\n  Rule: {claim.rule}")
     if state == "failed":
         raise CommandError(runs.status(begun.path).message)

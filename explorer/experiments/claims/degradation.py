@@ -6,7 +6,7 @@ from explorer.experiments.digits import CHANCE, job, narrow
 from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Figure, Picture
 from explorer.experiments.results import Results
 from explorer.experiments.trial import learned
-from explorer.experiments.verdict import Verdict, above, below, difference, every, percent, points, share
+from explorer.experiments.verdict import Verdict, above, below, difference, every, points, wrong
 from explorer.plots import claims as plots
 
 PLACE = 1
@@ -63,7 +63,7 @@ def test_accuracy(results: Results) -> Figure:
 
 
 def error(arm: str, results: Results) -> str:
-    return percent(share([1 - value for value in results.numbers(arm, "test_accuracy")]))
+    return wrong(results.numbers(arm, "test_accuracy"))
 
 
 EXPERIMENT = Experiment(

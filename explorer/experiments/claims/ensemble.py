@@ -12,7 +12,7 @@ from explorer.experiments.digits import CHANCE, job, narrow
 from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Figure, Measured, Picture
 from explorer.experiments.results import Results
 from explorer.experiments.trial import Trial
-from explorer.experiments.verdict import Verdict, below, every, mean, percent, points, share
+from explorer.experiments.verdict import Verdict, below, every, mean, percent, points, share, wrong
 from explorer.plan.lesions import Part, lesioned, parts
 from explorer.plots import claims as plots
 from explorer.running.network import run, sharing
@@ -156,11 +156,11 @@ def change(results: Results) -> Figure:
 
 
 def error_without(arm: str, results: Results) -> str:
-    return percent(share([1 - value for value in kept(results, arm)]))
+    return wrong(kept(results, arm))
 
 
 def error(arm: str, results: Results) -> str:
-    return percent(share([1 - value for value in results.numbers(arm, "whole")]))
+    return wrong(results.numbers(arm, "whole"))
 
 
 EXPERIMENT = Experiment(

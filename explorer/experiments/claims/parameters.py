@@ -10,7 +10,7 @@ from explorer.experiments.digits import job, small
 from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Figure, Picture
 from explorer.experiments.results import Results
 from explorer.experiments.trial import ended
-from explorer.experiments.verdict import Verdict, below, percent, share
+from explorer.experiments.verdict import Verdict, below, wrong
 from explorer.learning.datasets import SOURCES
 from explorer.learning.recipe import Recipe
 from explorer.plots import claims as plots
@@ -71,7 +71,7 @@ def drawn(cost: str) -> Callable[[Results], Figure]:
 
 
 def error(arm: str) -> Callable[[Results], str]:
-    return lambda results: percent(share([1 - value for value in results.numbers(arm, "test_accuracy")]))
+    return lambda results: wrong(results.numbers(arm, "test_accuracy"))
 
 
 def times_as_many(results: Results) -> str:

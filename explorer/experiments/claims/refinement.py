@@ -9,7 +9,7 @@ from explorer.experiments import shapes
 from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Figure, Picture
 from explorer.experiments.results import Results
 from explorer.experiments.trial import ended
-from explorer.experiments.verdict import Verdict, above, difference, every, percent, points, share
+from explorer.experiments.verdict import Verdict, above, difference, every, points, wrong
 from explorer.learning.recipe import Recipe
 from explorer.plots import claims as plots
 
@@ -84,7 +84,7 @@ def by_steps(results: Results) -> Figure:
 
 
 def error(arm: str) -> Callable[[Results], str]:
-    return lambda results: percent(share([1 - value for value in results.numbers(arm, "test_accuracy")]))
+    return lambda results: wrong(results.numbers(arm, "test_accuracy"))
 
 
 WHOLE = "with the whole 95 % interval of the difference over seeds (Welch) above zero"

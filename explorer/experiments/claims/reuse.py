@@ -13,7 +13,18 @@ from explorer.experiments.digits import RECIPE, job, small
 from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Figure, Measured, Picture
 from explorer.experiments.results import Results
 from explorer.experiments.trial import Trial
-from explorer.experiments.verdict import Verdict, above, difference, every, in_words, mean, percent, points, share
+from explorer.experiments.verdict import (
+    Verdict,
+    above,
+    difference,
+    every,
+    in_words,
+    mean,
+    percent,
+    points,
+    share,
+    wrong,
+)
 from explorer.plan import Plan
 from explorer.plots import claim_maps
 from explorer.plots import claims as plots
@@ -185,7 +196,7 @@ def passes(results: Results) -> Figure:
 
 
 def error(arm: str, results: Results) -> str:
-    return percent(share([1 - value for value in results.numbers(arm, "test_accuracy")]))
+    return wrong(results.numbers(arm, "test_accuracy"))
 
 
 EXPERIMENT = Experiment(
