@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.file_util import get_static_dir
 from streamlit.runtime.pages_manager import PagesManager
 
+from controls import processes
 from controls.start import warm_up
 from controls.uploads import UploadLimits, free_closed_sessions
 
@@ -71,6 +72,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     freeing = asyncio.create_task(free_closed_sessions())
     yield
     freeing.cancel()
+    processes.end()
 
 
 app = st.App("app.py", lifespan=lifespan, middleware=[Middleware(Headers), Middleware(UploadLimits)])

@@ -95,6 +95,17 @@ def visitor() -> Visitor:
     return found
 
 
+def identity() -> str:
+    """What tells this visitor from all others; "" outside of a server."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return context.session_id if context else ""
+
+
+def go_on() -> None:
+    """Ends the script here if its visitor has gone, or has asked for something else meanwhile."""
+    visitor()  # each look at the session's state is where Streamlit may do so
+
+
 # ---- widgets, by their keys ----
 
 

@@ -4,15 +4,18 @@ import gc
 
 import streamlit as st
 
+from controls import processes
+
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> None:
-    """Import what every page needs, and take it out of the garbage collector's sight.
+    """Import what every page needs, and take it out of the garbage collector's sight; start a process for heavy work.
 
     Streamlit collects garbage after every rerun, and with torch imported each collection walks half a million
     objects that never die: 168 ms, against 4 ms once they are frozen. (Collection stays on: cycles that hold
     tensors must still be freed.)
     """
+    processes.warm_up()
     import plotly.graph_objects  # noqa: F401
     import torchvision  # noqa: F401
 

@@ -11,8 +11,8 @@
 
 `explain(subject, target, method, progress)` is a function of a module whose arguments are all that it reads: hashable
 values, which with its name are the key, and at last `progress(done, total)`, which it calls now and then and which may
-end it by raising. It calls nothing of Streamlit and draws nothing. So where it runs is this module's matter alone:
-today in the visitor's own thread of the server.
+end it by raising. It calls nothing of Streamlit and draws nothing, so that it runs in a process of its own (processes),
+and no other visitor's page waits for it.
 
 Of several tasks as many start by themselves, in the order given, as take at most `MOST_UNASKED` seconds. The others
 wait for a click on a button that says how long they may take, and so does what was stopped: a link alone never keeps
@@ -29,7 +29,7 @@ from typing import Any, Generic, TypeVar, cast
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from controls import session
+from controls import processes, session
 from controls.panel import say_refusal
 from controls.text import plain
 from explorer.counting.budget import BudgetError
@@ -54,13 +54,15 @@ _delays: dict[tuple[str, str], tuple[float, float]] = {}
 @dataclass(frozen=True)
 class Task(Generic[T]):
     """`title` stands beside the progress; `macs` are multiply-accumulates, a backward pass being two forward passes;
-    `calls` are operations that are started one after another, which takes a while however small they are.
+    `calls` are operations that are started one after another, which takes a while however small they are. `network` is
+    what it is done on: work on one network goes to one process, which has built it.
     """
 
     title: str
     macs: float
     run: partial[T]
     calls: float = 0
+    network: Hashable = None
 
     @property
     def key(self) -> Hashable:
@@ -171,6 +173,21 @@ def affordable(ways: Sequence[Sequence[Task[Any]]]) -> int:
     return settled[key]
 
 
+def carry_out(work: Callable[..., T], progress: Callable[..., None] | None = None, network: Hashable = None) -> T:
+    """What `work(progress)` returns, carried out where no page waits for it; for work that is neither announced nor
+    remembered. It ends where its visitor has gone or wants something else.
+    """
+
+    def meanwhile(before: int) -> None:
+        session.go_on()
+
+    return processes.carry_out(work, session.identity(), progress or _silent, meanwhile, network)[0]
+
+
+def _silent(*said: object) -> None:
+    """For work of which nothing is to be seen."""
+
+
 def estimate(macs: float, calls: float = 0) -> float:
     """Seconds on the visitor's device, by a convolution's speed there."""
     return macs / devices.macs_per_second(session.device()) + CALL * calls
@@ -227,7 +244,7 @@ def _carry_out(label: str, missing: dict[Hashable, Task[T]]) -> Iterator[tuple[H
     )
     for key, task in missing.items():
         try:
-            outcome = Outcome((_timed(task, partial(_show, bar, task, before / total, task.macs / total)),))
+            outcome = Outcome((_timed(task, bar, before / total, task.macs / total),))
         except BudgetError as error:  # of the moment: not remembered
             yield key, Outcome(refusal=str(error))
             continue
@@ -238,14 +255,19 @@ def _carry_out(label: str, missing: dict[Hashable, Task[T]]) -> Iterator[tuple[H
         yield key, outcome
 
 
-def _show(bar: DeltaGenerator, task: Task[Any], before: float, share: float, done: int, total: int) -> None:
-    bar.progress(min(1.0, before + share * done / max(1, total)), f"{task.title}, {done} of {total}")
+def _timed(task: Task[T], bar: DeltaGenerator, begin: float, share: float) -> T:
+    """Carried out, from `begin` on for a `share` of the whole bar."""
 
+    def show(done: int, total: int) -> None:
+        bar.progress(min(1.0, begin + share * done / max(1, total)), f"{task.title}, {done} of {total}")
 
-def _timed(task: Task[T], progress: Progress) -> T:
-    expected, began = task.seconds, time.perf_counter()
-    value = task.run(progress)
-    seconds = time.perf_counter() - began
+    def meanwhile(before: int) -> None:
+        session.go_on()
+        if before:
+            bar.progress(min(1.0, begin), f"{task.title}: in line, {before} before it")
+
+    expected = task.seconds
+    value, seconds = processes.carry_out(task.run, session.identity(), show, meanwhile, task.network)
     if min(seconds, computed := estimate(task.macs, task.calls)) > TELLING:
         # halfway on a scale of ratios: a moment in which the machine is busy shall not count for all
         delay = min(MOST_DELAY, max(1 / MOST_DELAY, (expected * seconds) ** 0.5 / computed))

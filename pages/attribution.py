@@ -27,7 +27,7 @@ st.title("Attribution")
 left, middle, right = st.columns([3, 2, 4], gap="medium")
 with left:
     picture = chosen_picture()
-_, used = built.current()
+used = built.current()
 subject = Subject(config, used, picture, device)
 names = weights.class_names(used, config.classes)
 with middle:

@@ -28,7 +28,7 @@ st.title("Feature maps")
 left, middle, right = st.columns([3, 2, 4], gap="medium")
 with left:
     picture = chosen_picture()
-_, used = built.current()
+used = built.current()
 subject = Subject(config, used, picture, session.device(), taken_away)
 plan = subject.plan
 ends = stage_ends(plan)

@@ -6,9 +6,10 @@ from controls import session
 from controls.choices import OneOf, Real, SeveralOf, Whole
 from controls.panel import panel
 from controls.panels.budget_results import budget_results
+from controls.services import searches
 from explorer.counting import search
 from explorer.counting.question import GOALS, LIMITS, Limit, Objective, Question, cost_of, usual_limits
-from explorer.counting.search import MOST_SECONDS
+from explorer.counting.search import MOST_SECONDS, Search
 from explorer.counting.space import extent, space
 from explorer.families import PRESETS, TITLES, Config, family_of, knobs, plan
 from explorer.wording import many
@@ -53,11 +54,14 @@ def _carry_out(
     with place.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, "Counting networks ...")
         st.button("Stop", key="search.stop", icon=":material/stop:")
-    for found in search.searching(config, names, question, seconds=seconds):
+
+    def show(found: Search) -> None:
         session.remember_search(found)
         decided = 1 - found.left.undecided / found.combinations
         text = f"{found.plans:,} networks counted, {found.seconds:.0f} of at most {seconds:.0f} s"
         bar.progress(min(1.0, max(decided, found.seconds / seconds)), text)
+
+    session.remember_search(searches.carry_out(config, names, question, seconds, show))
     place.empty()
 
 

@@ -4,17 +4,15 @@ import json
 from functools import partial
 
 import streamlit as st
-from torch.fx import GraphModule
 
 from controls import session
 from controls.panel import panel
-from controls.services import built
+from controls.services import built, exports
 from controls.text import plain
 from explorer.counting import costs
 from explorer.families import Config, plan
 from explorer.running.export import EXPORTS
 from explorer.running.source import python_source
-from explorer.running.weights import Weights
 
 
 @panel
@@ -57,11 +55,6 @@ def downloads(config: Config, name: str) -> None:
         help="safetensors: the weights alone. The other two: a program that runs without this explorer.",
     )
     if form:
-        network, used = built.current(asks=False)
-        data = _exported(config, used, form, network)
+        used = built.current(asks=False)
+        data = exports.exported(config, used, form)
         st.download_button(plain(f"{name}.{form}, {used.label}"), data, f"{name}.{form}", icon=":material/download:")
-
-
-@st.cache_data(max_entries=2, show_spinner="Exporting the network ...")
-def _exported(config: Config, used: Weights, form: str, _network: GraphModule) -> bytes:
-    return EXPORTS[form](_network, built.card(config, used), config)

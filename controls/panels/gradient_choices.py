@@ -70,7 +70,7 @@ def choose_run(tasks_of: Callable[[Run], Sequence[Task[Any]]]) -> Run:
     )
     used = session.weights_asked_for()
     if used.trained:  # as long as they can be had, and fit
-        used = built.current()[1]
+        used = built.current()
     used = replace(used, calibrated=False)  # gradients are of the weights as they are drawn
     pictures = offered[source][1]
     preparation = built.preparation(config, used) if pictures else None

@@ -9,6 +9,7 @@ from controls.choices import Whole
 from controls.clicks import clickable
 from controls.panel import panel
 from controls.panels.channels import BARE, CHANNEL
+from controls.services import forwards
 from controls.services.subject import Subject
 from controls.text import plain
 from explorer.analyses import arithmetic
@@ -30,7 +31,7 @@ ROW, COLUMN = Whole("row", -1), Whole("column", -1)
 def one_number(subject: Subject, plan: Plan, name: str, maps: Mapping[str, Maps]) -> None:
     """`maps` are those that `arithmetic.needed` names, each (C, H, W)."""
     channel, row, column = _chosen(maps[name])
-    found = arithmetic.one_number(subject.network, maps, name, channel, row, column)
+    found = forwards.one_number(subject, maps, name, channel, row, column)
     picture, patch, number = st.columns(3, gap="medium")
     with picture:
         _what_it_sees(subject, plan, name, found)

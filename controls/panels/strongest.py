@@ -47,7 +47,7 @@ def strongest(op: Op, is_last: bool, subject: Subject, width: int) -> None:
     task = built.task(subject.config, subject.weights, subject.device, passes=1)
     if not work.agreed("Show its maps", task, MOST_UNASKED):
         return
-    _, used = built.current(asks=False)
+    used = built.current(asks=False)
     maps = forwards.forward(subject._replace(weights=used), [op.name]).maps[op.name]
     if is_last:
         _bars(answers(maps, weights.class_names(used, subject.config.classes)))

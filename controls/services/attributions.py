@@ -17,7 +17,6 @@ from explorer.analyses.attribution.request import Compared, Options
 from explorer.analyses.attribution.score import Target
 from explorer.counting import effort
 from explorer.families import plan
-from explorer.plan import Plan
 
 T = TypeVar("T")
 
@@ -40,15 +39,15 @@ def explanation(subject: Subject, target: Target, method: str, options: Options)
     if options.operation not in network:  # it is another network's
         options = options._replace(operation="")
     asked = request.read_by(chosen, options)
-    return _task(
-        chosen.title, network, request.macs(network, chosen, options), partial(_explain, subject, target, method, asked)
-    )
+    macs = request.macs(network, chosen, options)
+    return _task(chosen.title, subject, macs, partial(_explain, subject, target, method, asked))
 
 
-def _task(title: str, network: Plan, macs: float, work: partial[T]) -> Task[T]:
+def _task(title: str, subject: Subject, macs: float, work: partial[T]) -> Task[T]:
     """As many images go through at once as a method takes, where there is room for them."""
+    network = plan(subject.config)
     passes = macs / network.macs / Extent._field_defaults["batch"]
-    return Task(title, macs * effort.slowness(network), work, passes * len(network.ops))
+    return Task(title, macs * effort.slowness(network), work, passes * len(network.ops), subject.identity)
 
 
 def _explain(subject: Subject, target: Target, method: str, options: Options, progress: Progress) -> Attribution:
@@ -82,14 +81,14 @@ def truth(
     one, forward = request.macs(network, chosen, options), float(network.macs)
     stages = len({op.stage for op in network.ops if op.params})
     checked: tuple[Task[Any], ...] = (
-        _task("Deletion", network, STEPS * forward, partial(_deletion, asked, options.baseline)),
-        _task("Insertion", network, STEPS * forward, partial(_insertion, asked)),
-        _task("Infidelity", network, NOISES * forward, partial(_infidelity, asked, options.baseline)),
-        _task("Maximum sensitivity", network, (MOVES + 1) * one, partial(_sensitivity, asked)),
+        _task("Deletion", subject, STEPS * forward, partial(_deletion, asked, options.baseline)),
+        _task("Insertion", subject, STEPS * forward, partial(_insertion, asked)),
+        _task("Infidelity", subject, NOISES * forward, partial(_infidelity, asked, options.baseline)),
+        _task("Maximum sensitivity", subject, (MOVES + 1) * one, partial(_sensitivity, asked)),
     )
     if not subject.weights.trained:  # fresh weights in the place of fresh ones
         return checked
-    return *checked, _task("Randomisation", network, (stages + 1) * one, partial(_randomisation, asked))
+    return *checked, _task("Randomisation", subject, (stages + 1) * one, partial(_randomisation, asked))
 
 
 def _deletion(asked: Explained, baseline: Compared, progress: Progress) -> Curve:

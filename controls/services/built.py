@@ -1,6 +1,6 @@
-"""Networks that run: built once for all visitors who look at the same one, and never changed."""
+"""Networks that run: each process builds one once for all visitors who look at it, and never changes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 
 import streamlit as st
@@ -10,7 +10,7 @@ from torch.fx import GraphModule
 from controls import session, work
 from controls.services import checkpoints
 from controls.text import plain
-from controls.work import Task
+from controls.work import Progress, Task
 from explorer.counting import budget, effort
 from explorer.counting.budget import BudgetError
 from explorer.counting.memory import forward_bytes
@@ -23,13 +23,14 @@ from explorer.running.card import Card, CardError
 from explorer.running.network import blank, build
 from explorer.running.weights import Weights, WeightsError
 
-MOST_NETWORKS = 4  # kept at once, for all visitors together
+MOST_NETWORKS = 4  # kept at once by each process
+MOST_READY = 256  # that are known to be possible
 
 StateDict = Mapping[str, Tensor]
 
 
-def current(asks: bool = True) -> tuple[GraphModule, Weights]:
-    """The visitor's network on the chosen device, in eval mode, and the weights that it really has.
+def current(asks: bool = True) -> Weights:
+    """The weights that the visitor's network really has, on the chosen device; it is built where work on it is done.
 
     Weights that cannot be had, or that do not fit, are replaced by fresh ones, and a message says so. Where building it
     and running an image takes long, the page ends at a button that says so; without `asks` a click has agreed already.
@@ -39,11 +40,35 @@ def current(asks: bool = True) -> tuple[GraphModule, Weights]:
         st.stop()
     with st.spinner("Building the network ...", show_time=True):
         try:
-            return network(config, wanted, session.device()), wanted
+            _make_ready(config, wanted, session.device())
+            return wanted
         except WeightsError as error:
             tell(error)
         wanted = fresh(config)
-        return network(config, wanted, session.device()), wanted
+        _make_ready(config, wanted, session.device())
+        return wanted
+
+
+def _make_ready(config: Config, wanted: Weights, device: str) -> None:
+    """Raises WeightsError."""
+    if wanted.source == "torchvision":
+        _download(wanted)
+    _build_once(config, wanted.numbers, device)
+
+
+@st.cache_data(max_entries=MOST_READY, show_spinner=False)
+def _build_once(config: Config, wanted: Weights, device: str) -> None:
+    """That it can be built is known from then on; a process that has it no more builds it again."""
+    work.carry_out(partial(_build, config, wanted, device), network=identity(config, wanted, device))
+
+
+def _build(config: Config, wanted: Weights, device: str, progress: Progress) -> None:
+    network(config, wanted, device)
+
+
+def identity(config: Config, wanted: Weights, device: str) -> Hashable:
+    """What tells a network from others, for `Task.network`."""
+    return config, wanted.numbers, device
 
 
 def fresh(config: Config) -> Weights:
@@ -51,7 +76,7 @@ def fresh(config: Config) -> Weights:
     return weights.fresh(0, can_be_calibrated(plan(config), PHOTOGRAPHS))
 
 
-def task(config: Config, wanted: Weights, device: str, passes: int) -> Task[GraphModule]:
+def task(config: Config, wanted: Weights, device: str, passes: int) -> Task[None]:
     """Building, with the norms' calibration, and an image that goes through so many times, as a page asks for the
     outputs of some operations, then for those of others.
     """
@@ -59,7 +84,7 @@ def task(config: Config, wanted: Weights, device: str, passes: int) -> Task[Grap
     drawing, starts = effort.building(its)
     images = passes + PHOTOGRAPHS * wanted.calibrated
     macs = drawing + images * effort.slowness(its) * its.macs
-    return Task("", macs, partial(network, config, wanted, device), starts + 3 * len(its.ops))
+    return Task("", macs, partial(_build, config, wanted, device), starts + 3 * len(its.ops))
 
 
 def network(config: Config, wanted: Weights, device: str) -> GraphModule:
@@ -106,16 +131,20 @@ def _values(config: Config, wanted: Weights) -> StateDict:
     if wanted.source != "torchvision":
         with checkpoints.opened(wanted) as data:
             return weights.read_checkpoint(data, wanted.name, expected)
+    return weights.read_torchvision(weights.download(wanted), wanted.name, expected)
+
+
+def _download(wanted: Weights) -> None:
+    """With a bar. Raises WeightsError."""
     bar = st.progress(0.0, f"Downloading {wanted.name} ...")
 
     def show(done: int, total: int) -> None:
         bar.progress(min(1.0, done / total) if total else 0.0)
 
     try:
-        path = weights.download(wanted, show)
+        weights.download(wanted, show)
     finally:
         bar.empty()
-    return weights.read_torchvision(path, wanted.name, expected)
 
 
 def preparation(config: Config, of: Weights) -> Preparation:

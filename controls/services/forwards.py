@@ -1,16 +1,20 @@
 """One forward pass: a picture's maps and the network's answer, cached for all visitors who ask for the same."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from controls import work
 from controls.services.subject import Subject
-from explorer.analyses import activations
+from controls.work import Progress
+from explorer.analyses import activations, arithmetic
 from explorer.analyses.activations import Maps
+from explorer.analyses.arithmetic import OneNumber
 from explorer.counting.memory import BYTES, forward_bytes, scratch_bytes
 from explorer.running import devices
 
@@ -32,11 +36,26 @@ def forward(subject: Subject, names: Sequence[str] = ()) -> Forward:
 
 @st.cache_data(max_entries=MOST_FORWARDS, show_spinner="Running the picture through the network ...")
 def _forward(key: tuple[object, ...], _subject: Subject, _names: tuple[str, ...]) -> Forward:
-    network, network_plan, images = _subject.network, _subject.plan, _subject.image
-    needed = forward_bytes(network_plan) + BYTES * sum(network_plan[name].size for name in _names)
-    needed += scratch_bytes(network_plan, 1, gradients=False)
+    return work.carry_out(partial(_run, _subject, _names), network=_subject.identity)
+
+
+def _run(subject: Subject, names: tuple[str, ...], progress: Progress) -> Forward:
+    network, its, images = subject.network, subject.plan, subject.image
+    needed = forward_bytes(its) + BYTES * sum(its[name].size for name in names)
+    needed += scratch_bytes(its, 1, gradients=False)
     began = time.perf_counter()
-    logits, maps = devices.within(
-        _subject.device, network_plan, 1, needed, lambda: activations.forward(network, images, _names)
-    )
+    logits, maps = devices.within(subject.device, its, 1, needed, lambda: activations.forward(network, images, names))
     return Forward(logits[0], maps, time.perf_counter() - began)
+
+
+def one_number(subject: Subject, maps: Mapping[str, Maps], name: str, channel: int, row: int, column: int) -> OneNumber:
+    """How the network came to it, from the maps that `arithmetic.needed` names. Raises as `arithmetic.one_number`."""
+    needed = {one: maps[one] for one in arithmetic.needed(subject.plan, name)}
+    at = name, channel, row, column
+    return work.carry_out(partial(_one_number, subject, needed, *at), network=subject.identity)
+
+
+def _one_number(
+    subject: Subject, maps: Mapping[str, Maps], name: str, channel: int, row: int, column: int, progress: Progress
+) -> OneNumber:
+    return arithmetic.one_number(subject.network, maps, name, channel, row, column)

@@ -53,13 +53,13 @@ def beside(run: Run, config: Config) -> Run:
 def flow_task(title: str, run: Run, every: bool) -> Task[Flow]:
     """Norms along the network; with `every` also those of its norms."""
     macs = run.seeds * gradients.macs(run.plan, run.inputs.count)
-    return _task(title, run.plan, macs, partial(flow, run, every), calls=3 * run.seeds)
+    return _task(title, run, macs, partial(flow, run, every), calls=3 * run.seeds)
 
 
 def routes_task(run: Run) -> Task[Routes]:
     one = replace(run, seeds=1)
     macs = gradients.macs(run.plan, run.inputs.count)
-    return _task("Gradient along the edges", run.plan, macs, partial(routes, one), calls=6)
+    return _task("Gradient along the edges", run, macs, partial(routes, one), calls=6)
 
 
 def reuse_task(run: Run) -> Task[tuple[Matrix, ...]]:
@@ -70,13 +70,16 @@ def reuse_task(run: Run) -> Task[tuple[Matrix, ...]]:
 def paths_task(run: Run) -> Task[Paths]:
     macs = paths.macs(run.plan, run.inputs.count)
     passes = paths.macs(run.plan, 1) / run.plan.macs
-    return _task("Paths", run.plan, macs, partial(sampled_paths, replace(run, seeds=1)), calls=passes)
+    return _task("Paths", run, macs, partial(sampled_paths, replace(run, seeds=1)), calls=passes)
 
 
-def _task(title: str, plan: Plan, macs: float, work: partial[T], calls: float) -> Task[T]:
+def _task(title: str, run: Run, macs: float, work: partial[T], calls: float) -> Task[T]:
     """Building included; `calls` of each operation."""
-    drawing, starts = effort.building(plan)
-    return Task(title, macs * effort.slowness(plan) + drawing, work, calls * len(plan.ops) + starts)
+    its = run.plan
+    drawing, starts = effort.building(its)
+    # fresh weights are drawn anew wherever it is
+    network = built.identity(run.config, run.weights, run.device) if run.weights.trained else None
+    return Task(title, macs * effort.slowness(its) + drawing, work, calls * len(its.ops) + starts, network)
 
 
 def flow(run: Run, every: bool, progress: Progress) -> Flow:

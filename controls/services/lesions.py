@@ -1,5 +1,6 @@
 """How often a network is right without some of its parts, as long work: on test images of what it learned from."""
 
+from collections.abc import Hashable
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -55,7 +56,7 @@ def right(asked: Examined, without: Lesions) -> Task[Hits]:
     """Which images it is right on."""
     left = lesioned(plan(asked.config), *without)
     title = "With lesions" if without else "Whole"
-    return Task(title, _macs(asked, left), partial(_right, asked, without), _calls(asked, left))
+    return Task(title, _macs(asked, left), partial(_right, asked, without), _calls(asked, left), _identity(asked))
 
 
 def each(asked: Examined) -> Task[list[Removed]]:
@@ -63,7 +64,11 @@ def each(asked: Examined) -> Task[list[Removed]]:
     whole = plan(asked.config)
     count, (drawing, starts) = len(parts(whole)), effort.building(whole)
     macs, calls = _macs(asked, whole) + drawing, _calls(asked, whole) + starts
-    return Task("Each block in turn", count * macs, partial(_each, asked), count * calls)
+    return Task("Each block in turn", count * macs, partial(_each, asked), count * calls, _identity(asked))
+
+
+def _identity(asked: Examined) -> Hashable:
+    return built.identity(asked.config, asked.weights, asked.device)
 
 
 def _macs(asked: Examined, left: Plan) -> float:

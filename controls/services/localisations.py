@@ -57,7 +57,7 @@ def tasks(subject: Subject, methods: Sequence[str], options: Options, count: int
         one = attributions.explanation(subject, Class(0), method, options)
         asked = request.read_by(METHODS[method], options)
         work = partial(_measure, examined, method, asked)
-        found.append(Task(one.title, count * one.macs, work, count * one.calls))
+        found.append(Task(one.title, count * one.macs, work, count * one.calls, subject.identity))
     return [*found, Task("Edge detector", 0, partial(_references, examined))]
 
 

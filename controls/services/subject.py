@@ -1,5 +1,6 @@
 """A network with its weights, the picture that it gets, and the device: what an analysis of one picture reads."""
 
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,11 @@ class Subject(NamedTuple):
         """That, with the weights of the whole one. Raises LesionError."""
         whole = built.network(self.config, self.weights, self.device)
         return sharing(whole, self.plan) if self.lesions else whole
+
+    @property
+    def identity(self) -> Hashable:
+        """Of the whole network, for `Task.network`."""
+        return built.identity(self.config, self.weights, self.device)
 
     @property
     def preparation(self) -> Preparation:
