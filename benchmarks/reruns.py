@@ -33,6 +33,7 @@ from unittest.mock import patch
 import psutil
 
 from benchmarks.measure import ROOT, UNPROMISED, Table, promised
+from benchmarks.visitor import Visitor
 
 PROMISED = 40.0  # ms beyond the library's own work
 LINK, KEY = {"network": "densenet121"}, "densenet.growth_rate"
@@ -89,12 +90,8 @@ class Server:
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
-        self.query = "&".join(f"{name}={value}" for name, value in LINK.items())
-        self.page = self.slider = ""
 
     def __enter__(self) -> Self:
-        from websockets.sync.client import connect
-
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
@@ -104,11 +101,10 @@ class Server:
             server = psutil.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             stack.callback(server.wait)
             stack.callback(server.terminate)
-            wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
-            address = f"ws://127.0.0.1:{port}/_stcore/stream"
-            self.socket = stack.enter_context(connect(address, subprotocols=["streamlit"], max_size=None))
+            address = f"http://127.0.0.1:{port}"
+            wait_for(f"{address}/_stcore/health", server)
             self.server = server
-            self._rerun()
+            self.visitor = stack.enter_context(Visitor(address, LINK))
             self._stack = stack.pop_all()
         return self
 
@@ -119,8 +115,10 @@ class Server:
         self.log.read()  # what happened before
         busy = self._busy()
         began = time.perf_counter()
-        self._rerun(value)
+        self.visitor.set(KEY, value)
         ended = time.perf_counter()
+        if f"growth_rate={value}" not in self.visitor.query:
+            raise RuntimeError(f"the slider was moved to {value}, and the link says {self.visitor.query!r}")
         time.sleep(PAUSE)  # until garbage is collected too
         while not (lines := self.log.read()).endswith("\n"):
             time.sleep(PAUSE)
@@ -132,32 +130,6 @@ class Server:
     def _busy(self) -> float:
         times = self.server.cpu_times()
         return times.user + times.system
-
-    def _rerun(self, value: int | None = None) -> None:
-        """Send what a browser sends, and read until the script has ended."""
-        from streamlit.proto.BackMsg_pb2 import BackMsg
-        from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-
-        message = BackMsg()
-        message.rerun_script.query_string = self.query
-        message.rerun_script.page_script_hash = self.page
-        if value is not None:
-            widget = message.rerun_script.widget_states.widgets.add(id=self.slider)
-            widget.double_array_value.data.append(value)
-        self.socket.send(message.SerializeToString())
-        while True:
-            answer = ForwardMsg.FromString(self.socket.recv())
-            kind = answer.WhichOneof("type")
-            if kind == "navigation":
-                self.page = answer.navigation.page_script_hash
-            elif kind == "page_info_changed":
-                self.query = answer.page_info_changed.query_string
-            elif kind == "delta" and answer.delta.new_element.slider.id.endswith(KEY):
-                self.slider = answer.delta.new_element.slider.id
-            elif kind == "script_finished":
-                break
-        if value is not None and f"growth_rate={value}" not in self.query:
-            raise RuntimeError(f"the slider was moved to {value}, and the link says {self.query!r}")
 
 
 def wait_for(address: str, server: psutil.Popen) -> None:
