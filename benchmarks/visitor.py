@@ -156,6 +156,10 @@ class Visitor:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """As a browser whose tab is closed, also while another thread waits for an answer."""
         self._socket.close()
 
     def set(self, key: str, value: Value) -> float:

@@ -7,6 +7,7 @@ import gc
 import importlib
 import os
 import pkgutil
+import signal
 import sys
 import threading
 import time
@@ -33,6 +34,9 @@ class Stopped(BaseException):
 
 
 def main(file: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the server's terminal is the server's
+    # In the server's session: Linux shares out the processor among sessions first, so that other people's programs
+    # leave the two together what they would leave the server, and within it this process stands back.
     line.give_way()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     server = Connection(file)

@@ -36,7 +36,7 @@ SETTING = "EXPLORER_PROCESSES"
 FOR_EACH_CORE = 4
 EACH = 2**30  # bytes that are free where one more than the first is started
 LOOKS_EACH = 0.1  # seconds between two questions whether the visitor is still there
-GRACE = 0.6  # seconds in which work must end by itself
+GRACE = 0.4  # seconds in which work must end by itself
 KEPT, LAST_KEPT = 60.0, 600.0  # seconds without work after which a process ends; and the last one, with its networks
 TIDIES_EACH = 5.0  # seconds
 MOST_KNOWN = 4  # networks that a process has, about
@@ -113,7 +113,6 @@ class _Process:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "STREAMLIT_LOGGER_LEVEL": "error"},
-                start_new_session=True,  # a Ctrl-C in the server's terminal is not meant for it
             )
         self.known: list[Hashable] = []  # the networks that it was last asked about
         self.visitor: Hashable = None  # who had it last

@@ -62,10 +62,10 @@ class Left(BaseException):
 
 
 @pytest.fixture(autouse=True)
-def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def pool(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Two at once; the processes are the same for all tests, since each takes seconds to start."""
     monkeypatch.setenv(processes.SETTING, "2")
-    yield processes._pool
+    return processes._pool
 
 
 @pytest.fixture(scope="module", autouse=True)
