@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
+from streamlit import logger
 
 from controls import services
 from explorer.counting.budget import BudgetError
@@ -40,6 +41,7 @@ def main(file: int) -> None:
     line.give_way()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     server = Connection(file)
+    logger.set_log_level("ERROR")  # Streamlit warns that no page is here
     for module in pkgutil.iter_modules(services.__path__, f"{services.__name__}."):
         importlib.import_module(module.name)
     gc.collect()

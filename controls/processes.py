@@ -112,7 +112,7 @@ class _Process:
                 [sys.executable, "-m", "controls.process", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "STREAMLIT_LOGGER_LEVEL": "error"},
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             )
         self.known: list[Hashable] = []  # the networks that it was last asked about
         self.visitor: Hashable = None  # who had it last

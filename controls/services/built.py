@@ -53,13 +53,13 @@ def _make_ready(config: Config, wanted: Weights, device: str) -> None:
     """Raises WeightsError."""
     if wanted.source == "torchvision":
         _download(wanted)
-    _build_once(config, wanted.numbers, device)
+    _build_once(config, wanted.numbers, device, wanted)
 
 
 @st.cache_data(max_entries=MOST_READY, show_spinner=False)
-def _build_once(config: Config, wanted: Weights, device: str) -> None:
+def _build_once(config: Config, numbers: Weights, device: str, _wanted: Weights) -> None:
     """That it can be built is known from then on; a process that has it no more builds it again."""
-    work.carry_out(partial(_build, config, wanted, device), network=identity(config, wanted, device))
+    work.carry_out(partial(_build, config, _wanted, device), network=identity(config, numbers, device))
 
 
 def _build(config: Config, wanted: Weights, device: str, progress: Progress) -> None:
