@@ -55,7 +55,10 @@ def main(file: int) -> None:
         if work == "stop":  # which came when it had ended
             continue
         torch.set_num_threads(threads)
-        _send(server, *_outcome(work, Progress(server)))
+        outcome = _outcome(work, Progress(server))
+        devices.return_cached_memory()
+        _send(server, *outcome)
+        del work, outcome  # what nobody reads any more
 
 
 def _outcome(work: Any, progress: "Progress") -> tuple[str, Any]:

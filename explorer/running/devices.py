@@ -98,6 +98,12 @@ def return_freed_memory() -> None:
         library.mallopt(M_MMAP_THRESHOLD, OWN_BLOCK)
 
 
+def return_cached_memory() -> None:
+    """Let other processes have what torch's allocator holds on a GPU for this one and does not use."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
 class _Room:
     """How much memory the analyses that now run on a device have been promised."""
 
