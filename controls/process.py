@@ -23,9 +23,9 @@ from streamlit import logger
 from controls import services
 from explorer.counting.budget import BudgetError
 from explorer.errors import ExplorerError
-from explorer.learning import line
 from explorer.running import devices
 
+NICE = 10  # pages have nine times the processor where both want it
 SAYS_EACH = 0.1  # seconds between two words of progress
 LOOKS_EACH = 0.5  # seconds between two questions whether the server is still there
 
@@ -36,9 +36,8 @@ class Stopped(BaseException):
 
 def main(file: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the server's terminal is the server's
-    # In the server's session: Linux shares out the processor among sessions first, so that other people's programs
-    # leave the two together what they would leave the server, and within it this process stands back.
-    line.give_way()
+    # Not SCHED_IDLE, as runs are trained: beside any other busy program nothing would be left for a visitor who waits.
+    os.nice(NICE)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     server = Connection(file)
     logger.set_log_level("ERROR")  # Streamlit warns that no page is here

@@ -3,7 +3,7 @@
     value, seconds = carry_out(partial(function, *arguments), visitor, progress, meanwhile)
 
 `function(*arguments, progress)` is a module's, and arguments and value can be pickled. What is going on in a process
-stands back behind every page (learning.line.give_way), and the system shares out what is left among the processes, so
+stands back behind every page, and the system shares out what is left among the processes, so
 among visitors: each has one at most. Beyond `most()` visitors they wait in line. A process keeps the networks that it
 has built, and is chosen again for the same one.
 
