@@ -7,6 +7,7 @@ import streamlit as st
 
 from controls import kept, session, uploads
 from controls.choices import OneOf
+from controls.kept import KeptError
 from controls.services import data, trained_on
 from controls.text import plain
 from explorer.errors import ExplorerError
@@ -120,8 +121,8 @@ def chosen_picture() -> Picture:
         max_upload_size=uploads.largest(MOST_BYTES),
         key="uploads",
         on_change=_take,
-        help="They stay in the server's memory until an hour after their last page was closed, or until they are "
-        "removed here. Nobody sees them but who has a link to one.",
+        help="They stay on the server until an hour after their last page was closed, or until they are removed here. "
+        "Nobody sees them but who has a link to one.",
     )
     if kept.NAME.fullmatch(wanted := PICTURE.in_link()) and wanted not in title_of:
         st.warning("The picture of this link is no longer on the server; upload it again.", icon=":material/warning:")
@@ -143,14 +144,15 @@ def _take() -> None:
         if uploads.known(file) in own:
             continue
         try:
-            picture = read_picture(file.getvalue(), file.name, owner=id(session.visitor()))
-        except PictureError as error:
-            refused.append(str(error))
-        else:
+            with uploads.opened(file) as data:
+                picture = read_picture(bytes(data), file.name, owner=id(session.visitor()))
             if picture not in own.values():
                 name = uploads.name_of(file)
+                uploads.let_go(file)
                 own[name] = picture
                 PICTURE.set(name)
+        except (PictureError, KeptError) as error:
+            refused.append(str(error))
     _limit(own)
 
 
@@ -159,8 +161,8 @@ def _take_linked(name: str) -> None:
     own = session.visitor().pictures
     found = None if name in own else uploads.find(name)
     if found is not None:
-        with suppress(PictureError):
-            own[name] = read_picture(found.data, found.name, owner=id(session.visitor()))
+        with suppress(PictureError, KeptError), kept.opened(found.digest) as data:
+            own[name] = read_picture(bytes(data), found.name, owner=id(session.visitor()))
             _limit(own)
 
 

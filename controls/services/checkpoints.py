@@ -1,12 +1,13 @@
 """Files of weights: those that a visitor brings are found sound and kept; all of them are opened when they are read."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from controls import session, uploads
+from controls import kept, session, uploads
+from controls.kept import KeptError
 from controls.session import Checkpoint
 from explorer.counting import budget
 from explorer.errors import ExplorerError
@@ -24,14 +25,14 @@ def open_upload(file: UploadedFile) -> str:
 
     Raises ExplorerError, and leaves everything as it was.
     """
-    data = file.getvalue()
-    if opening.is_text(data, file.name):
-        found = opening.read_configuration(data, file.name)
-        session.choose_config(found.config)
-        if session.chosen_weights().source == "uploaded":  # a file that this one has taken the place of
-            session.use(None)
-        return found.said
-    found = opening.find_network(data, file.name, session.config())
+    with uploads.opened(file) as data:
+        if opening.is_text(data, file.name):
+            found = opening.read_configuration(data, file.name)
+            session.choose_config(found.config)
+            if session.chosen_weights().source == "uploaded":  # a file that this one has taken the place of
+                session.use(None)
+            return found.said
+        found = opening.find_network(data, file.name, session.config())
     place = uploads.name_of(file)
     try:
         _take_kept(place, found.config)
@@ -68,32 +69,24 @@ def take_linked(named: str) -> None:
 
 
 def _take_kept(place: str, config: Config) -> None:
-    found = uploads.find(place)
+    found, refusal = uploads.find(place), "The checkpoint of this link is no longer on the server; upload it again."
     if found is None:
-        raise WeightsError("The checkpoint of this link is no longer on the server; upload it again.")
-    # known by its bytes, which is found out once: for the largest files it takes a second
-    _take(config, found.data, found.name, lambda: weights.uploaded(found.data, found.name), place, found.about)
+        raise WeightsError(refusal)
+    with _upload(found.digest, refusal) as data:
+        _take(config, data, found.name, weights.uploaded(found.digest, found.name), place, found.about)
 
 
 def _take_from_folder(name: str, config: Config) -> None:
     with checkpoint_folder.opened(name) as data:
-        _take(config, data, name, lambda: checkpoint_folder.weights_of(name), name)
+        _take(config, data, name, checkpoint_folder.weights_of(name), name)
 
 
-def _take(
-    config: Config,
-    data: bytes | OnDisk,
-    name: str,
-    known_as: Callable[[], Weights],
-    place: str,
-    card: Card | None = None,
-) -> None:
+def _take(config: Config, data: OnDisk, name: str, found: Weights, place: str, card: Card | None = None) -> None:
     """Look at this network, with these weights. Raises ExplorerError."""
     its = plan(config)
     budget.check(its)
     expected = blank(its).state_dict()
     weights.check_checkpoint(data, name, expected)
-    found = known_as()
     try:
         card = card or weights.read_card(data, config.input_size, len(expected))
         card.fit(config.input_size, config.channels, config.classes)
@@ -106,7 +99,7 @@ def _take(
 
 
 def describe(card: Card) -> None:
-    """Take what the visitor says of the pictures and classes of the weights in use. Raises CardError."""
+    """Take what the visitor says of the pictures and classes of the weights in use. Raises CardError, and KeptError."""
     config, known = session.config(), session.visitor()
     card.fit(config.input_size, config.channels, config.classes)
     if known.checkpoint is not None and known.weights is not None and known.weights.of_file:
@@ -118,8 +111,11 @@ def describe(card: Card) -> None:
 
 
 @contextmanager
-def opened(wanted: Weights) -> Iterator[bytes | OnDisk]:
-    """The bytes of a file's weights. Raises WeightsError where they are gone, or others by now."""
+def opened(wanted: Weights) -> Iterator[OnDisk]:
+    """The bytes of a file's weights. Raises WeightsError where they are gone, or others by now.
+
+    An upload is opened by what it holds, in whatever process; only of the server's folder the session is asked.
+    """
     if wanted.source == "project":
         with project_weights.opened(wanted) as file:
             yield file
@@ -128,19 +124,28 @@ def opened(wanted: Weights) -> Iterator[bytes | OnDisk]:
         with trained.opened(wanted) as file:
             yield file
         return
-    checkpoint = session.visitor().checkpoint
-    if checkpoint is None or checkpoint.weights.identity != wanted.identity:
-        raise _gone(wanted.name)
-    if wanted.source == "folder":
-        if checkpoint_folder.weights_of(checkpoint.place) != wanted.numbers:
-            raise WeightsError(f"{wanted.name} was written anew since it was chosen; choose it again.")
-        with checkpoint_folder.opened(checkpoint.place) as file:
+    if wanted.source == "uploaded":
+        with _upload(wanted.identity, _gone(wanted.name)) as file:
             yield file
         return
-    found = uploads.find(checkpoint.place)
-    if found is None:
-        raise _gone(wanted.name)
-    yield found.data
+    checkpoint = session.visitor().checkpoint
+    if checkpoint is None or checkpoint.weights.identity != wanted.identity:
+        raise WeightsError(_gone(wanted.name))
+    if checkpoint_folder.weights_of(checkpoint.place) != wanted.numbers:
+        raise WeightsError(f"{wanted.name} was written anew since it was chosen; choose it again.")
+    with checkpoint_folder.opened(checkpoint.place) as file:
+        yield file
+
+
+@contextmanager
+def _upload(digest: str, refusal: str) -> Iterator[OnDisk]:
+    """Raises WeightsError with this sentence where it is gone."""
+    with ExitStack() as until_read:
+        try:
+            file = until_read.enter_context(kept.opened(digest))
+        except KeptError:
+            raise WeightsError(refusal) from None
+        yield file
 
 
 def gone() -> bool:
@@ -151,5 +156,5 @@ def gone() -> bool:
     return uploads.find(checkpoint.place) is None
 
 
-def _gone(name: str) -> WeightsError:
-    return WeightsError(f"{name} is no longer there; upload it again.")
+def _gone(name: str) -> str:
+    return f"{name} is no longer there; upload it again."

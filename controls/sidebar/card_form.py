@@ -4,9 +4,10 @@ import streamlit as st
 
 from controls import session, uploads
 from controls.services import built, checkpoints
+from explorer.errors import ExplorerError
 from explorer.pictures.preparation import INTERPOLATIONS
 from explorer.running import card
-from explorer.running.card import Card, CardError
+from explorer.running.card import Card
 from explorer.running.weights import Weights
 
 NOT_KNOWN = "not known"
@@ -58,7 +59,7 @@ def _use(keys: dict[str, str], before: Card) -> None:
     try:
         found = _sent(keys["file"], before) or _typed(keys)
         checkpoints.describe(found)
-    except CardError as error:
+    except ExplorerError as error:
         session.problems().append(str(error))
         return
     if session.entered(keys["file"]) and found.preparation:

@@ -36,6 +36,8 @@ def open_form() -> None:
         with st.spinner("Opening the file ...", show_time=True):
             known.file = _open(known.to_open, file)
         known.to_open = ""  # last, since the script may be interrupted before: then the file is opened by the next run
+        if file is not None:
+            uploads.let_go(file)
     if known.file is not None:
         _say(known.file)
 
@@ -59,7 +61,9 @@ def _folder() -> None:
 
 
 def _choose(key: str) -> None:
-    session.visitor().to_open = key
+    files, _ = uploads.arrived(session.entered(key) if key == UPLOAD else None)
+    if not any(uploads.known(file) for file in files):  # or it is there again, and open
+        session.visitor().to_open = key
 
 
 def _open(key: str, file: UploadedFile | None) -> FileSaid | None:

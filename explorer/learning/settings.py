@@ -1,4 +1,4 @@
-"""Where data sets and runs lie on this machine."""
+"""Where data sets, runs and uploads lie on this machine."""
 
 import os
 from pathlib import Path
@@ -11,6 +11,7 @@ from explorer.counting.budget import setting
 APP = "skip-connection-explorer"
 DATA = "EXPLORER_DATA"
 RUNS = "EXPLORER_RUNS"
+UPLOADS = "EXPLORER_UPLOADS"
 WORKERS = "EXPLORER_WORKERS"
 TRAINING = "EXPLORER_TRAINING"
 MOST_RUNS, MOST_MINUTES, MOST_DISK = "EXPLORER_MAX_RUNS", "EXPLORER_MAX_RUN_MINUTES", "EXPLORER_MAX_RUN_DISK"
@@ -28,6 +29,11 @@ def data_folder() -> Path:
 def runs_folder() -> Path:
     """Of runs, each of which is a folder in it: EXPLORER_RUNS, or one beside that of the data."""
     return _chosen(RUNS, "runs")
+
+
+def uploads_folder() -> Path:
+    """Of what visitors send: EXPLORER_UPLOADS, or a hidden one in that of the runs."""
+    return _chosen(UPLOADS, "") if os.environ.get(UPLOADS, "").strip() else runs_folder() / ".uploads"
 
 
 def _chosen(setting: str, usual: str) -> Path:

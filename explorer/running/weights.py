@@ -6,7 +6,6 @@ network for a trained one. Its card says how pictures were prepared when they we
 Whatever goes wrong on the way (no connection, a hostile file, another network's weights) is a `WeightsError`.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -111,9 +110,9 @@ def fresh(seed: int, calibrated: bool = False) -> Weights:
     return Weights("fresh", str(seed), f"seed {seed}", calibrated=calibrated)
 
 
-def uploaded(data: bytes, name: str) -> Weights:
-    """A file that a user sent, known by its bytes: two files of one name are two weights."""
-    return Weights("uploaded", hashlib.sha256(data).hexdigest(), _shown(name))
+def uploaded(digest: str, name: str) -> Weights:
+    """A file that a user sent, known by the SHA-256 of its bytes: two files of one name are two weights."""
+    return Weights("uploaded", digest, _shown(name))
 
 
 # --- torchvision's weights
