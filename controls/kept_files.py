@@ -174,4 +174,4 @@ def file_of(folder: Path, link: str) -> Path:
 
 def locked(folder: Path) -> FileLock:
     """Held by one thread of one process. Raises OSError, also where it is held for long."""
-    return FileLock(folder / LOCK, timeout=LONGEST_WAIT, mode=0o600)
+    return FileLock(folder / LOCK, timeout=LONGEST_WAIT, mode=0o600, poll_interval=0.005)

@@ -13,9 +13,10 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # heavy work is done in the test's own process, where it can be watched; of processes test_processes says what holds
 os.environ.setdefault("EXPLORER_PROCESSES", "0")
-# nothing of the user's own is read or written: runs and data of a test process are in a folder of its own
+# nothing of the user's own is read or written: all that a test process keeps is in a folder of its own
 _own = tempfile.TemporaryDirectory(prefix="explorer-tests-")
-os.environ["EXPLORER_RUNS"], os.environ["EXPLORER_DATA"] = (os.path.join(_own.name, name) for name in ("runs", "data"))
+for _name in ("runs", "data", "uploads"):
+    os.environ[f"EXPLORER_{_name.upper()}"] = os.path.join(_own.name, _name)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from visitor import ARCHITECTURE, FEATURE_MAPS, captions, checkpoint, fine, link, messages, opened, upload, visit
 
+from controls import kept
 from explorer.families import PRESETS, plan
 from explorer.pictures.preparation import Preparation
 from explorer.running import downloading, unsaid, weights
@@ -234,7 +235,7 @@ def test_a_file_that_the_visitor_takes_away_is_gone():
 def test_the_digest_of_an_upload_is_computed_once(monkeypatch):
     read: list[int] = []
     real = hashlib.sha256
-    monkeypatch.setattr(weights.hashlib, "sha256", lambda data=b"": read.append(len(data)) or real(data))
+    monkeypatch.setattr(kept.hashlib, "sha256", lambda data=b"": read.append(len(data)) or real(data))
     data = checkpoint(SMALL, seed=7)
     app = upload(opened(network=SMALL), "mine.safetensors", data).run()
     for width in (20, 16, 16):

@@ -17,7 +17,7 @@ UPLOAD, ON_SERVER = "open.file", "open.name"
 def open_form() -> None:
     """Drawn before all that shows the network, so that it shows the file's."""
     with st.expander("Open a file", icon=":material/folder_open:"):
-        file = st.file_uploader(
+        st.file_uploader(  # what it returns is a copy, of hundreds of megabytes
             "A network's configuration (JSON) or a checkpoint",
             type=["json", "safetensors", "pt", "pth"],
             key=UPLOAD,
@@ -29,14 +29,15 @@ def open_form() -> None:
         )
         if checkpoint_folder.folder():
             _folder()
-    if uploads.arrived(session.entered(UPLOAD))[1]:
+    files, lost = uploads.arrived(session.entered(UPLOAD))
+    if lost:
         st.warning("The file did not reach the server: send it again.", icon=":material/warning:")
     known = session.visitor()
     if known.to_open:
         with st.spinner("Opening the file ...", show_time=True):
-            known.file = _open(known.to_open, file)
+            known.file = _open(known.to_open, files[0] if files else None)
         known.to_open = ""  # last, since the script may be interrupted before: then the file is opened by the next run
-        if file is not None:
+        for file in files:
             uploads.let_go(file)
     if known.file is not None:
         _say(known.file)
