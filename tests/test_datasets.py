@@ -228,8 +228,12 @@ def test_twins_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_folders_are_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EXPLORER_DATA", str(tmp_path / "here"))
     monkeypatch.setenv("EXPLORER_RUNS", "~/there")
+    monkeypatch.delenv("EXPLORER_UPLOADS", raising=False)
     assert settings.data_folder() == tmp_path / "here"
     assert settings.runs_folder() == Path.home() / "there"
+    assert settings.uploads_folder() == Path.home() / "there" / ".uploads"
+    monkeypatch.setenv("EXPLORER_UPLOADS", str(tmp_path / "sent"))
+    assert settings.uploads_folder() == tmp_path / "sent"
     monkeypatch.setenv("EXPLORER_DATA", " ")
     monkeypatch.delenv("EXPLORER_RUNS")
     assert settings.data_folder().parts[-2:] == ("skip-connection-explorer", "data")

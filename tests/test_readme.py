@@ -84,6 +84,7 @@ def test_numbers_are_those_of_the_code():
         "EXPLORER_MAX_RUN_DISK": "1 GB where it is `shared`",
         "EXPLORER_RUNS": "in the user's own data folder",
         "EXPLORER_DATA": "in the user's own data folder",
+        "EXPLORER_UPLOADS": "`.uploads` in the folder of runs",
     }
     limited = settings.SHARED_RUNS, settings.SHARED_MINUTES, settings.SHARED_DISK
     assert limited == (5, 30, 10**9)
