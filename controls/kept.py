@@ -142,6 +142,17 @@ def forget(link: str) -> None:
             _drop(folder, {link})
 
 
+def remove(sent_as: str) -> None:
+    """A visitor has removed the file that their browser, and no other, knows by this: under whatever names, whoever
+    has said something of it, and whichever process has kept it.
+    """
+    folder = uploads_folder()
+    names = {link for link, one in look_through(folder).names.items() if one and one.sent_as == sent_as}
+    if sent_as and names:
+        with suppress(OSError), locked(folder):
+            _drop(folder, names)
+
+
 # ---- how much there is, and for how long ----
 
 

@@ -114,6 +114,21 @@ def test_a_file_that_is_written_anew_is_another(root):
     assert before.label == "checkpoint: two.pt"
 
 
+def test_weights_are_found_again_by_what_tells_them_from_others(root):
+    long = f"{'deep/' * 30}one.safetensors"  # of which less is shown
+    (root / long).parent.mkdir(parents=True)
+    save_file(STATE, root / long)
+    for name in (long, "two.pt", "digits/one.safetensors"):
+        assert checkpoint_folder.name_of(checkpoint_folder.weights_of(name)) == name
+    chosen = checkpoint_folder.weights_of("two.pt")
+    os.utime(root / "two.pt", (0, 0))
+    with pytest.raises(WeightsError, match=r"^two\.pt was written anew since it was chosen; choose it again\.$"):
+        checkpoint_folder.name_of(chosen)
+    (root / "two.pt").unlink()
+    with pytest.raises(WeightsError, match=r"There is no checkpoint 'two\.pt'"):
+        checkpoint_folder.name_of(chosen)
+
+
 def test_a_file_that_is_cut_short_meanwhile_ends_nothing(root):
     save_file({"a": torch.ones(1_000_000)}, root / "large.safetensors")
     with checkpoint_folder.opened("large.safetensors") as data:

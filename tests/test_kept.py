@@ -397,6 +397,21 @@ def test_what_one_process_keeps_another_finds_and_holds(folder, process):
     assert content(kept.find(ours, "here").digest) == b"x"
 
 
+def test_what_is_removed_goes_from_all_processes_under_all_its_names(folder, process):
+    process.ask("kept.keep('a.pt', b'x', 'its own', 'id of the file')")
+    other = kept.keep("a.pt", b"x", "here", "another id")
+    (name,) = (path.stem for path in folder.glob("own-*.json") if path.stem != other)
+    said = kept.say(name, Card(classes=("cat",)), "of the link", own=False)
+    for wrong in ("", "id", "another"):
+        kept.remove(wrong)
+    assert None not in [kept.find(one, "here") for one in (name, other, said)]
+    kept.remove("id of the file")
+    assert [bool(kept.find(one, "here")) for one in (name, other, said)] == [False, True, False]
+    assert process.ask(f"kept.find({name!r}, 'its own')") == "None"
+    kept.remove("another id")
+    assert here(folder) == []
+
+
 def test_two_that_come_and_go_with_the_same_content_never_lose_it(folder, process):
     # what a third has stays there, whatever the two do; each finds what it has just sent
     turn = "kept.forget((name := kept.keep('b', b'same', 'b'))) or kept.find(name, 'b')"

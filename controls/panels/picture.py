@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import streamlit as st
 
-from controls import kept, session, uploads
+from controls import kept, sent, session, uploads
 from controls.choices import OneOf
 from controls.kept import KeptError
 from controls.services import data, trained_on
@@ -135,20 +135,20 @@ def chosen_picture() -> Picture:
 def _take() -> None:
     """Read what was uploaded: a message for each file that cannot be read, and the others are kept."""
     own, refused = session.visitor().pictures, session.visitor().refused_pictures
-    for name in [name for name in own if uploads.find(name) is None]:  # it was removed
+    for name in [name for name in own if sent.find(name) is None]:  # it was removed
         del own[name]
-    files, lost = uploads.arrived(session.entered("uploads"))
+    files, lost = sent.arrived(session.entered("uploads"))
     if lost:
         refused.append("A picture did not reach the server, or was removed from it: send it again.")
     for file in files:
-        if uploads.known(file) in own:
+        if sent.known(file) in own:
             continue
         try:
-            with uploads.opened(file) as data:
+            with sent.opened(file) as data:
                 picture = read_picture(bytes(data), file.name, owner=id(session.visitor()))
             if picture not in own.values():
-                name = uploads.name_of(file)
-                uploads.let_go(file)
+                name = sent.name_of(file)
+                sent.let_go(file)
                 own[name] = picture
                 PICTURE.set(name)
         except (PictureError, KeptError) as error:
@@ -159,7 +159,7 @@ def _take() -> None:
 def _take_linked(name: str) -> None:
     """Read what a link names, where the server still has it."""
     own = session.visitor().pictures
-    found = None if name in own else uploads.find(name)
+    found = None if name in own else sent.find(name)
     if found is not None:
         with suppress(PictureError, KeptError), kept.opened(found.digest) as data:
             own[name] = read_picture(bytes(data), found.name, owner=id(session.visitor()))

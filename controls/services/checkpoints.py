@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from controls import kept, session, uploads
+from controls import kept, sent, session
 from controls.kept import KeptError
 from controls.session import Checkpoint
 from explorer.counting import budget
@@ -25,7 +25,7 @@ def open_upload(file: UploadedFile) -> str:
 
     Raises ExplorerError, and leaves everything as it was.
     """
-    with uploads.opened(file) as data:
+    with sent.opened(file) as data:
         if opening.is_text(data, file.name):
             found = opening.read_configuration(data, file.name)
             session.choose_config(found.config)
@@ -33,11 +33,11 @@ def open_upload(file: UploadedFile) -> str:
                 session.use(None)
             return found.said
         found = opening.find_network(data, file.name, session.config())
-    place = uploads.name_of(file)
+    place = sent.name_of(file)
     try:
         _take_kept(place, found.config)
     except ExplorerError:
-        uploads.forget(place)
+        sent.forget(place)
         raise
     return found.said
 
@@ -60,7 +60,7 @@ def take_linked(named: str) -> None:
             _take_from_folder(name, session.config())
         elif name != named:
             raise WeightsError(f"The link names a checkpoint {name[:60]!r} that is not in the server's folder.")
-        elif known.checkpoint and known.checkpoint.place == named and uploads.find(named):
+        elif known.checkpoint and known.checkpoint.place == named and sent.find(named):
             session.use(known.checkpoint.weights)  # the visitor has gone back to it
         else:
             _take_kept(named, session.config())
@@ -69,7 +69,7 @@ def take_linked(named: str) -> None:
 
 
 def _take_kept(place: str, config: Config) -> None:
-    found, refusal = uploads.find(place), "The checkpoint of this link is no longer on the server; upload it again."
+    found, refusal = sent.find(place), "The checkpoint of this link is no longer on the server; upload it again."
     if found is None:
         raise WeightsError(refusal)
     with _upload(found.digest, refusal) as data:
@@ -105,7 +105,7 @@ def describe(card: Card) -> None:
     if known.checkpoint is not None and known.weights is not None and known.weights.of_file:
         described = replace(known.checkpoint.weights, card=card)
         place = known.checkpoint.place
-        place = uploads.say(place, card) if described.source == "uploaded" else place
+        place = sent.say(place, card) if described.source == "uploaded" else place
         known.checkpoint = replace(known.checkpoint, weights=described, place=place)
         session.use(described)
 
@@ -114,7 +114,7 @@ def describe(card: Card) -> None:
 def opened(wanted: Weights) -> Iterator[OnDisk]:
     """The bytes of a file's weights. Raises WeightsError where they are gone, or others by now.
 
-    An upload is opened by what it holds, in whatever process; only of the server's folder the session is asked.
+    By the weights alone, whoever's they are, in whatever process.
     """
     if wanted.source == "project":
         with project_weights.opened(wanted) as file:
@@ -128,12 +128,7 @@ def opened(wanted: Weights) -> Iterator[OnDisk]:
         with _upload(wanted.identity, _gone(wanted.name)) as file:
             yield file
         return
-    checkpoint = session.visitor().checkpoint
-    if checkpoint is None or checkpoint.weights.identity != wanted.identity:
-        raise WeightsError(_gone(wanted.name))
-    if checkpoint_folder.weights_of(checkpoint.place) != wanted.numbers:
-        raise WeightsError(f"{wanted.name} was written anew since it was chosen; choose it again.")
-    with checkpoint_folder.opened(checkpoint.place) as file:
+    with checkpoint_folder.opened(checkpoint_folder.name_of(wanted)) as file:
         yield file
 
 
@@ -153,7 +148,7 @@ def gone() -> bool:
     checkpoint = session.visitor().checkpoint
     if checkpoint is None or checkpoint.weights.source != "uploaded":
         return False
-    return uploads.find(checkpoint.place) is None
+    return sent.find(checkpoint.place) is None
 
 
 def _gone(name: str) -> str:

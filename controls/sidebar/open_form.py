@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from controls import session, uploads
+from controls import sent, session, uploads
 from controls.services import checkpoints
 from controls.session import FileSaid
 from controls.text import plain
@@ -29,7 +29,7 @@ def open_form() -> None:
         )
         if checkpoint_folder.folder():
             _folder()
-    files, lost = uploads.arrived(session.entered(UPLOAD))
+    files, lost = sent.arrived(session.entered(UPLOAD))
     if lost:
         st.warning("The file did not reach the server: send it again.", icon=":material/warning:")
     known = session.visitor()
@@ -38,7 +38,7 @@ def open_form() -> None:
             known.file = _open(known.to_open, files[0] if files else None)
         known.to_open = ""  # last, since the script may be interrupted before: then the file is opened by the next run
         for file in files:
-            uploads.let_go(file)
+            sent.let_go(file)
     if known.file is not None:
         _say(known.file)
 
@@ -62,8 +62,8 @@ def _folder() -> None:
 
 
 def _choose(key: str) -> None:
-    files, _ = uploads.arrived(session.entered(key) if key == UPLOAD else None)
-    if not any(uploads.known(file) for file in files):  # or it is there again, and open
+    files, _ = sent.arrived(session.entered(key) if key == UPLOAD else None)
+    if not any(sent.known(file) for file in files):  # or it is there again, and open
         session.visitor().to_open = key
 
 

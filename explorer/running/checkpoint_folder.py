@@ -7,7 +7,7 @@ they send as a name, no other file is ever opened.
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from explorer.running.checkpoints import OnDisk, on_disk
@@ -56,6 +56,16 @@ def weights_of(name: str) -> Weights:
         raise _unreadable(name, error) from None
     told_by = f"{path}\0{status.st_ino}\0{status.st_size}\0{status.st_mtime_ns}"
     return Weights("folder", hashlib.sha256(told_by.encode(errors="surrogateescape")).hexdigest(), clean(name))
+
+
+def name_of(wanted: Weights) -> str:
+    """Where weights of this folder lie by now. Raises WeightsError where they are gone, or written anew."""
+    for name in (wanted.name, *names()):  # what is shown is the name, or the beginning of a long one
+        with suppress(WeightsError):
+            if weights_of(name) == wanted.numbers:
+                return name
+    weights_of(wanted.name)
+    raise WeightsError(f"{wanted.name} was written anew since it was chosen; choose it again.")
 
 
 @contextmanager
