@@ -1,5 +1,6 @@
 """What visitors may send, tried on a real server by its own upload endpoint; and what becomes of it."""
 
+import asyncio
 import hashlib
 import http.client
 import os
@@ -221,6 +222,25 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(server):
 def test_a_million_empty_files_are_not_for_free(server):
     # 288 MB at 64 kB each are 4,608; tried on what counts them
     assert OF_ONE * MB // uploads.EACH == 4608
+
+
+def test_after_a_machine_has_slept_every_process_says_first_what_its_pages_have(monkeypatch):
+    said, naps, now = [], [5.0, 7200.0, 5.0], [0.0]
+
+    async def sleep(_: float) -> None:
+        if not naps:
+            raise asyncio.CancelledError
+        now[0] += naps.pop(0)
+
+    monkeypatch.setattr(uploads.asyncio, "sleep", sleep)
+    monkeypatch.setattr(uploads.time, "time", lambda: now[0])
+    monkeypatch.setattr(uploads, "get_instance", lambda: None)
+    monkeypatch.setattr(uploads, "_open_sessions", set)
+    monkeypatch.setattr(uploads.kept, "hold", lambda _: said.append("hold"))
+    monkeypatch.setattr(uploads.kept, "expire", lambda: said.append("expire"))
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(uploads.free_closed_sessions())
+    assert said == ["hold", "expire", "hold", "hold", "expire"]
 
 
 def test_every_preset_fits():
