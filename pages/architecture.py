@@ -4,6 +4,7 @@ import streamlit as st
 
 from controls import session
 from controls.choices import Whole
+from controls.folded import unfolded
 from controls.panels.conventions_table import conventions_table
 from controls.panels.cost_figures import cost_figures
 from controls.panels.costs_bar import costs_bar
@@ -11,10 +12,10 @@ from controls.panels.downloads import downloads
 from controls.panels.network_drawing import network_drawing
 from controls.panels.one_operation import look_closer
 from controls.panels.operations_table import operations_table
+from controls.panels.stage_costs import stage_costs
 from controls.text import plain
-from explorer.counting import budget, costs
+from explorer.counting import budget
 from explorer.families import PRESETS, TITLES, explanation, family_of, known_as, plan
-from explorer.plots import charts
 from explorer.running import devices
 
 BATCH = Whole("peak_batch", 1, least=1, most=1024)
@@ -48,26 +49,22 @@ cost_figures(config, PRESETS[origin], batch)
 BATCH.slider(st, "Batch for the two peaks", help="Images in one step.")
 
 st.subheader("Where it goes")
-stages = charts.stage_bars(costs.table(network, "stage"), family.colour)
-with st.container(key="wide.stages"):  # which a phone scrolls
-    st.plotly_chart(stages, key="stages", alt="Bars: parameters, MACs and activation memory of each stage")
+stage_costs(config)
 
 st.subheader("Operations")
-operations_table(network)
+operations_table(config)
 
 how = explanation(config)
 st.subheader(f"How {how.of} works")
 st.markdown(how.text)
 st.markdown("Papers: " + " · ".join(f"[{title}]({address})" for title, address in family.papers.items()))
 
-with st.expander("Why do others say a different number?", icon=":material/help:"):
-    st.caption(
-        "Here one MAC is one multiply and one add in a convolution or a linear layer, and FLOPs are twice the MACs. "
-        "Others count otherwise, often under the same word; each row is checked against the tool's own output."
-    )
-    conventions_table(network)
-with st.expander("Take this network along", icon=":material/download:"):
-    downloads(config, known or "network")
+with unfolded("Why do others say a different number?", "conventions", icon=":material/help:") as is_open:
+    if is_open:
+        conventions_table(network)
+with unfolded("Take this network along", "downloads", icon=":material/download:") as is_open:
+    if is_open:
+        downloads(config, known or "network")
 # last, since it runs the network: drawing and costs are there by then
 if selected and beside:
     with beside:

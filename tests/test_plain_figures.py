@@ -10,10 +10,12 @@ import plotly.io
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.families import PRESETS
+from explorer.counting import costs
+from explorer.families import PRESETS, plan
 from explorer.learning import runs
 from explorer.learning.job import Job
 from explorer.learning.recipe import Recipe
+from explorer.plots import charts
 from explorer.plots import training as plots
 from explorer.plots.plain import PlainFigure
 from explorer.plots.training import Curve
@@ -36,6 +38,7 @@ FIGURES = {
     "no curves": plots.curves([]),
     "confusion": plots.confusion_matrix(np.array([[6, 2], [0, 5]]), ["cat", "dog"]),
     "heat map": plots.gradient_heat_map(pd.DataFrame({"step": [1, 9], "conv1": [1e-3, 0.0], "fc": [0.5, np.nan]})),
+    "stages": charts.stage_bars(costs.table(plan(PRESETS["densenet121"]), "stage"), "#D55E00"),
     "whole numbers": {"data": [WHOLE], "layout": {"height": 100}},
     "without a layout": {"data": [{"type": "heatmap", "z": np.eye(3)}]},
     "a template of its own": {"data": [WHOLE], "layout": {"template": {"layout": {"font": {"size": 9}}}}},

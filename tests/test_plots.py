@@ -340,7 +340,7 @@ def test_stage_bars_add_up_to_the_network(name):
     config = PRESETS[name]
     p = plan(config)
     rows = costs.table(p, "stage")
-    figure = charts.stage_bars(rows, family_of(config).colour)
+    figure = go.Figure(charts.stage_bars(rows, family_of(config).colour))  # which Plotly checks
     params, macs, memory = figure.data
     assert sum(params.x) == p.params
     assert sum(macs.x) == p.macs

@@ -17,6 +17,7 @@ from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
+from controls.folded import key_of
 from explorer.families import PRESETS, plan
 from explorer.running import project_weights
 from explorer.running.network import build
@@ -27,6 +28,7 @@ ARCHITECTURE, FEATURE_MAPS = "pages/architecture.py", "pages/feature_maps.py"
 DESIGN_SPACE = "pages/design_space.py"
 GRADIENT_FLOW, ATTRIBUTION = "pages/gradient_flow.py", "pages/attribution.py"
 TRAINING, EXPERIMENTS = "pages/training.py", "pages/experiments.py"
+FOLDED = "knobs", "conventions", "downloads"
 
 
 def opened(page: str = ARCHITECTURE, /, **link: str) -> AppTest:
@@ -38,6 +40,8 @@ def unvisited(page: str = ARCHITECTURE, /, **link: str | list[str]) -> AppTest:
     """A new session whose address is typed and whose page has not been run; a list is a value given twice."""
     app = AppTest.from_file(ROOT / "app.py", default_timeout=60)
     app.query_params = dict(link)
+    for name in FOLDED:  # as if the visitor had unfolded all
+        app.session_state[key_of(name)] = True
     if page != ARCHITECTURE:
         # AppTest's switch_page would run the first page before; by st.navigation a page is the hash of its address
         app._page_hash = calc_hash(Path(page).stem.replace("_", "-"))

@@ -10,6 +10,10 @@ from explorer.plan import Plan
 @panel
 def conventions_table(plan: Plan) -> None:
     """The network's count as each tool and paper would give it."""
+    st.caption(
+        "Here one MAC is one multiply and one add in a convolution or a linear layer, and FLOPs are twice the MACs. "
+        "Others count otherwise, often under the same word; each row is checked against the tool's own output."
+    )
     rows = conventions(plan)
     st.dataframe(
         {

@@ -1,5 +1,6 @@
 """What does a network cost, in eight numbers, and what has changed since the network that it started from?"""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import streamlit as st
@@ -31,6 +32,7 @@ def cost_figures(config: Config, origin: Config, batch: int) -> None:
                 st.caption(figure.exact)
 
 
+@lru_cache(maxsize=128)
 def figures(config: Config, origin: Config, batch: int) -> tuple[Figure, ...]:
     now = costs.summary(plan(config), batch)
     change = now.since(costs.summary(plan(origin), batch))

@@ -1,5 +1,6 @@
 """What does the network cost now, and what has the knob that is being turned changed? In view wherever one scrolls."""
 
+from functools import lru_cache
 from html import escape
 from typing import NamedTuple
 
@@ -51,6 +52,7 @@ def costs_bar(config: Config, before: Config | None) -> None:
         st.html(f"{STYLE}<div class='costs' role='status'>{''.join(cells)}</div>")
 
 
+@lru_cache(maxsize=128)
 def figures(config: Config, before: Config | None) -> tuple[Figure, ...]:
     now, was = plan(config), plan(before or config)
     sees, saw = costs.receptive_field(now), costs.receptive_field(was)

@@ -100,7 +100,7 @@ def _draw(
     )
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _scene(
     config: Config, opened: frozenset[str], reference: int, colouring: Colouring, different: frozenset[str]
 ) -> str:

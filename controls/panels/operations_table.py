@@ -1,7 +1,10 @@
 """Which operations does a network have, and what does each cost?"""
 
+from functools import lru_cache
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
 import streamlit as st
 
 from controls import session
@@ -9,7 +12,7 @@ from controls.choices import OneOf, Text
 from controls.panel import panel
 from explorer.counting import costs
 from explorer.counting.costs import Level
-from explorer.plan import Plan
+from explorer.families import Config, plan
 from explorer.wording import ending
 
 MOST_HEIGHT = 560  # pixels
@@ -19,12 +22,12 @@ FILTER = Text("filter")
 
 
 @panel
-def operations_table(plan: Plan) -> None:
+def operations_table(config: Config) -> None:
     """Folded by stage or block, and filtered; a click on the row of an operation selects it."""
     left, right = st.columns([1, 2])
     level = LEVEL.segments(left, "One row for each")
     wanted = FILTER.field(right, "Filter", placeholder="a name, a kind, or a shape: conv1, concat, 56×56")
-    rows = costs.containing(costs.table(plan, level), wanted)
+    names, table = _table(config, level, wanted)
     single = level == "operation"
     key = f"rows.{level}"
 
@@ -33,26 +36,17 @@ def operations_table(plan: Plan) -> None:
         if picked is None:
             picked = next(iter(session.ticked(key)), None)
         if picked is not None:
-            session.select_operation(rows[picked].name)
+            session.select_operation(names[picked])
         else:
             session.unselect_operation()
 
     if single:
-        session.tick(key, [i for i, row in enumerate(rows) if row.name == session.operation()])
+        session.tick(key, [i for i, name in enumerate(names) if name == session.operation()])
     picking: Any = chosen if single else "ignore"
     st.dataframe(
-        {
-            "name": [ending(row.name, LONGEST) for row in rows],
-            "kind": [row.kind for row in rows],
-            "shape": [f"{row.input} → {row.output}" for row in rows],
-            "params": [row.params for row in rows],
-            "params_share": [row.params_percent for row in rows],
-            "macs": [row.macs for row in rows],
-            "macs_share": [row.macs_percent for row in rows],
-            "receptive_field": [row.receptive_field for row in rows],
-        },
+        table,
         hide_index=True,
-        height=min(MOST_HEIGHT, 38 + 35 * max(1, len(rows))),
+        height=min(MOST_HEIGHT, 38 + 35 * max(1, len(names))),
         column_config={
             "name": st.column_config.TextColumn("Name", width=185 if single else 105, pinned=True),
             "kind": st.column_config.TextColumn("Kind" if single else "Inside", width=72 if single else 130),
@@ -74,3 +68,20 @@ def operations_table(plan: Plan) -> None:
         placeholder="all",
         key=key,
     )
+
+
+@lru_cache(maxsize=64)
+def _table(config: Config, level: Level, wanted: str) -> tuple[tuple[str, ...], pa.Table]:
+    """The names, in full, and the table as it is sent, which is put together once, whoever looks at the network."""
+    rows = costs.containing(costs.table(plan(config), level), wanted)
+    columns = {
+        "name": [ending(row.name, LONGEST) for row in rows],
+        "kind": [row.kind for row in rows],
+        "shape": [f"{row.input} → {row.output}" for row in rows],
+        "params": [row.params for row in rows],
+        "params_share": [row.params_percent for row in rows],
+        "macs": [row.macs for row in rows],
+        "macs_share": [row.macs_percent for row in rows],
+        "receptive_field": [row.receptive_field for row in rows],
+    }
+    return tuple(row.name for row in rows), pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)

@@ -15,4 +15,4 @@ def device_form() -> None:
             "Device", list(found), format_func=lambda name: found[name].title, key="device", persist_state="session"
         )
     device = found[session.device()]
-    st.caption(f":material/memory: {device.title}, {gigabytes(devices.free(device.name))} free")
+    st.caption(f":material/memory: {device.title}, {gigabytes(devices.free_lately(device.name))} free")

@@ -6,6 +6,7 @@ import streamlit as st
 
 from controls import session
 from controls.choices import OneOf
+from controls.folded import unfolded
 from explorer.counting import design_space
 from explorer.counting.design_space import Curve, Measure
 from explorer.families import (
@@ -65,17 +66,23 @@ def network_form() -> None:
     )
     config = session.config()
     unused = config.unused()
-    drawn = knobs(type(config))
-    for knob in drawn:
+    for knob in knobs(type(config)):
         if knob.name in config.MAIN and knob.name not in unused:
             _draw(knob, config)
-    with st.expander("More knobs"):
-        for knob in drawn:
-            if knob.name not in config.MAIN and knob.name not in unused:
-                _draw(knob, config)
-        for why in dict.fromkeys(unused.values()):
-            titles = [knob.title for knob in drawn if unused.get(knob.name) == why]
-            st.caption(f"{', '.join(titles)}: hidden, since {why}.")
+    with unfolded("More knobs", "knobs") as is_open:
+        if is_open:
+            _more(config)
+
+
+def _more(config: Config) -> None:
+    """The knobs that are less often turned; of those that do nothing, why."""
+    drawn, unused = knobs(type(config)), config.unused()
+    for knob in drawn:
+        if knob.name not in config.MAIN and knob.name not in unused:
+            _draw(knob, config)
+    for why in dict.fromkeys(unused.values()):
+        titles = [knob.title for knob in drawn if unused.get(knob.name) == why]
+        st.caption(f"{', '.join(titles)}: hidden, since {why}.")
 
 
 def _choose_family() -> None:

@@ -2,9 +2,11 @@
 
 import os
 import re
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -87,6 +89,26 @@ def free_memory() -> int:
     except (OSError, ValueError):
         return free
     return free if most == "max" else min(free, max(0, int(most) - used))
+
+
+FRESH = 1.0  # seconds
+MOST_ANSWERS = 32
+_answers: dict[tuple[Callable[..., int], tuple[Any, ...]], tuple[float, int]] = {}
+_asking = threading.Lock()
+
+
+def lately(ask: Callable[..., int], *about: Any) -> int:
+    """What `ask(*about)` has answered within the last second: to say how much memory is free, which takes the system a
+    millisecond or more, in every run of a page. Whoever waits for memory asks anew.
+    """
+    with _asking:
+        asked, answer = _answers.get((ask, about), (-FRESH, 0))
+        if time.monotonic() - asked >= FRESH:
+            if len(_answers) >= MOST_ANSWERS:
+                _answers.clear()
+            answer = ask(*about)
+            _answers[ask, about] = time.monotonic(), answer
+        return answer
 
 
 NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)(MB|GB)?")

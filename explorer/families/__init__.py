@@ -91,6 +91,7 @@ def _preset_ops(family: Family) -> Mapping[tuple[Op, ...], str]:
     return found
 
 
+@lru_cache(maxsize=1024)
 def known_as(config: Config) -> str | None:
     """The name of the family's published network that has exactly these operations, if there is one."""
     with suppress(PlanError):

@@ -1,51 +1,79 @@
 """Plotly figures. Colours of text, grid and paper are left to the page's theme, so that light and dark both read."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
 from explorer.analyses.activations import Channels
 from explorer.counting.costs import Row
 from explorer.plots.colours import INVISIBLE, colorscale
 from explorer.plots.mosaic import Mosaic, data_url
+from explorer.plots.plain import Figure
 
 BINS = 40  # of a histogram
+BETWEEN = 0.03  # plots side by side, of the whole's width
 
 
-def stage_bars(rows: Sequence[Row], colour: str) -> go.Figure:
+def stage_bars(rows: Sequence[Row], colour: str) -> Figure:
     """Where the parameters, the MACs and the activation memory are: one bar a stage, input at the top."""
-    names = [row.name for row in rows]
     columns: tuple[tuple[str, list[float], str], ...] = (
         ("Parameters", [row.params for row in rows], "%{y}: %{x:,} parameters"),
         ("MACs", [row.macs for row in rows], "%{y}: %{x:,} MACs"),
         ("Activation memory (MB)", [row.activation_bytes / 1e6 for row in rows], "%{y}: %{x:.2f} MB"),
     )
-    titles = [title for title, *_ in columns]
-    figure = make_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles)
-    for column, (_, values, hover) in enumerate(columns, start=1):
-        total = sum(values) or 1
-        figure.add_bar(
-            x=values,
-            y=names,
-            orientation="h",
-            marker_color=colour,
-            text=[f"{value / total:.0%}" if value / total >= 0.005 else "" for value in values],
-            textposition="outside",
-            cliponaxis=False,
-            hovertemplate=hover + "<extra></extra>",
-            showlegend=False,
-            row=1,
-            col=column,
-        )
+    names, width = [row.name for row in rows], (1 - 2 * BETWEEN) / len(columns)
+    bars: list[dict[str, Any]] = []
+    titles: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {
+        "height": 70 + 26 * len(rows),
+        "margin": {"l": 0, "r": 8, "t": 30, "b": 20},
+        "bargap": 0.25,
+        "annotations": titles,
+    }
+    for i, (title, values, hover) in enumerate(columns):
+        n = str(i + 1) if i else ""
+        begin, end = i * (width + BETWEEN), i * (width + BETWEEN) + width
+        bars.append(_bars(values, names, f"{hover}<extra></extra>", colour) | {"xaxis": f"x{n}", "yaxis": f"y{n}"})
         # with room for the share behind the longest bar
-        figure.update_xaxes(range=[0, 1.18 * (max(values) or 1)], col=column)
-    figure.update_yaxes(autorange="reversed")
-    figure.update_xaxes(nticks=5, tickformat="~s")
-    figure.update_layout(height=70 + 26 * len(rows), margin={"l": 0, "r": 8, "t": 30, "b": 20}, bargap=0.25)
-    return figure
+        reach = [0, 1.18 * (max(values) or 1)]
+        layout[f"xaxis{n}"] = {
+            "anchor": f"y{n}",
+            "domain": [begin, end],
+            "range": reach,
+            "nticks": 5,
+            "tickformat": "~s",
+        }
+        layout[f"yaxis{n}"] = {"anchor": f"x{n}", "domain": [0, 1], "autorange": "reversed"}
+        if i:
+            layout[f"yaxis{n}"] |= {"matches": "y", "showticklabels": False}
+        titles.append(_over((begin + end) / 2, title))
+    return {"data": bars, "layout": layout}
+
+
+def _bars(values: Sequence[float], names: Sequence[str], hover: str, colour: str) -> dict[str, Any]:
+    """To the right, with its share of the sum behind each."""
+    total = sum(values) or 1
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "x": values,
+        "y": names,
+        "text": [f"{value / total:.0%}" if value / total >= 0.005 else "" for value in values],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "marker": {"color": colour},
+        "hovertemplate": hover,
+        "showlegend": False,
+    }
+
+
+def _over(x: float, title: str) -> dict[str, Any]:
+    """A title over one of several plots, whose middle is at `x` of the whole's width."""
+    where = {"x": x, "xref": "paper", "xanchor": "center", "y": 1, "yref": "paper", "yanchor": "bottom"}
+    return {"text": title, "font": {"size": 16}, "showarrow": False} | where
 
 
 def clickable(mosaic: Mosaic, labels: Sequence[str], numbers: Sequence[int], width: int = 580) -> go.Figure:

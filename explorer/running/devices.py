@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from explorer.counting.budget import BudgetError, Limits, check, free_memory, limits
+from explorer.counting.budget import BudgetError, Limits, check, free_memory, lately, limits
 from explorer.plan import Plan
 from explorer.wording import gigabytes
 
@@ -51,8 +51,13 @@ def free(device: str) -> int:
     return free_memory()
 
 
+def free_lately(device: str) -> int:
+    """Bytes that were free there within the last second."""
+    return lately(free, device)
+
+
 def device_limits(device: str) -> Limits:
-    return limits(free(device))
+    return limits(free_lately(device))
 
 
 def busy() -> bool:
