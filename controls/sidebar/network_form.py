@@ -1,5 +1,6 @@
 """The network in the sidebar: family, preset, depth, and one form that draws the knobs of any family."""
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import streamlit as st
@@ -8,13 +9,14 @@ from controls import session
 from controls.choices import OneOf
 from controls.folded import unfolded
 from explorer.counting import design_space
-from explorer.counting.design_space import Curve, Measure
+from explorer.counting.design_space import Axis, Measure
 from explorer.families import (
     FAMILIES,
     PRESETS,
     TITLES,
     Config,
     Knob,
+    PlanError,
     chosen_depth,
     depth_label,
     family_of,
@@ -189,15 +191,21 @@ def _slider(label: str, knob: Knob, value: float, shared: dict[str, Any], entry:
     number = float if knob.kind == "real" else int
     low, high = design_space.reach(knob, value)
     on_grid = (value - knob.least) % knob.step == 0 or knob.kind == "real"
-    curve = _curves(session.config(), CURVES.value()).get((knob.name, entry))
+    curve = _curve(session.config(), knob, entry, CURVES.value())
     with st.container(gap=None, key=f"knob.{shared['key']}"):
         st.slider(label, number(low), number(high), number(value), step=number(knob.step if on_grid else 1), **shared)
         if curve:
-            st.html(sparkline(curve, low, high, family_of(session.config()).colour, TALLEST * max(1, curve.cost)))
+            st.html(curve)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _curves(config: Config, measure: Measure | Literal["none"]) -> dict[tuple[str, int], Curve]:
-    if measure == "none":
-        return {}
-    return {(curve.axis.knob.name, curve.axis.entry): curve for curve in design_space.curves(config, measure)}
+@lru_cache(maxsize=1024)
+def _curve(config: Config, knob: Knob, entry: int, measure: Measure | Literal["none"]) -> str:
+    """As HTML; "" where there is none."""
+    if measure == "none" or not knob.changes_costs:
+        return ""
+    try:
+        curve = design_space.sketch(config, Axis(knob, entry, knob.title), measure)
+    except PlanError:
+        return ""
+    low, high = design_space.reach(knob, curve.present)
+    return sparkline(curve, low, high, family_of(config).colour, TALLEST * max(1, curve.cost))

@@ -4,7 +4,10 @@ Everything is counted by writing plans, about a millisecond each, so a page can 
 dragged. Nothing is built and nothing is run.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from math import prod
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from explorer.counting.costs import receptive_field
@@ -89,22 +92,53 @@ class Curve(NamedTuple):
 
 
 def curve(config: Config, axis: Axis, measure: Measure, count: int = 11) -> Curve:
-    found = {value: _cost(config, axis.change(config, value), measure) for value in samples(axis, config, count)}
+    found = {value: _cost(config, axis, value, measure) for value in samples(axis, config, count)}
     known = {value: cost for value, cost in found.items() if cost is not None}
     present = axis.value(config)
     return Curve(axis, tuple(known), tuple(known.values()), present, known[present])
 
 
 DEEP = 500  # operations, from which on curves have fewer points, since each point is a plan
+SMOOTH = 8  # points from which on it pays to count some of them alone
+CLOSE = 0.02  # of the present cost: a tenth of a pixel, where a slider shows it
+
+
+def sketch(config: Config, axis: Axis, measure: Measure) -> Curve:
+    """The curve to be looked at: most costs are sums over layers, which a polynomial of a low degree runs through.
+
+    Three points are counted, at the ends and in the middle. Where the parabola through them meets a fourth one, which
+    is the present cost if it can be, the others are taken from the cubic through all four; else all are counted.
+    Raises PlanError where the family fails to write the present network.
+    """
+    here, count = plan(config), 7 if len(plan(config).ops) > DEEP else 11
+    present, values = axis.value(config), samples(axis, config, count)
+    known = {present: MEASURES[measure](here)}
+    smooth = [value for value in values if value != axis.knob.off]  # at which the curve jumps
+    if len(smooth) >= SMOOTH:
+        few = [smooth[0], smooth[len(smooth) // 2], smooth[-1]]
+        fourth = present if present in smooth and present not in few else smooth[len(smooth) // 4]
+        for value in (*few, fourth):
+            if (cost := _cost(config, axis, value, measure, known)) is not None:
+                known[value] = cost
+        points = [(value, known[value]) for value in (*few, fourth) if value in known]
+        if len(points) == 4 and abs(_through(points[:3], fourth) - known[fourth]) <= CLOSE * known[present]:
+            known = {value: round(_through(points, value)) for value in smooth} | known
+    found = {value: _cost(config, axis, value, measure, known) for value in values}
+    counted = {value: cost for value, cost in found.items() if cost is not None}
+    return Curve(axis, tuple(counted), tuple(counted.values()), present, known[present])
+
+
+def _through(points: Sequence[tuple[float, float]], at: float) -> float:
+    """The polynomial through so many points, after Lagrange."""
+    return sum(y * prod((at - other) / (x - other) for other, _ in points if other != x) for x, y in points)
 
 
 def curves(config: Config, measure: Measure) -> list[Curve]:
-    """Along every axis of the configuration; none where its family fails to write it."""
+    """Sketches along every axis of the configuration; none where its family fails to write it."""
     try:
-        count = 7 if len(plan(config).ops) > DEEP else 11
+        return [sketch(config, axis, measure) for axis in axes(config)]
     except PlanError:
         return []
-    return [curve(config, axis, measure, count) for axis in axes(config)]
 
 
 class Grid(NamedTuple):
@@ -122,7 +156,7 @@ def grid(config: Config, x: Axis, y: Axis, measure: Measure, count: int = 12) ->
     if x == y:
         raise ValueError(f"{x.title} is on both axes; choose another one for one of them")
     xs, ys = samples(x, config, count), samples(y, config, count)
-    costs = tuple(tuple(_cost(config, at(config, x, one, y, other), measure) for one in xs) for other in ys)
+    costs = tuple(tuple(_changed_cost(config, at(config, x, one, y, other), measure) for one in xs) for other in ys)
     return Grid(x, y, tuple(xs), tuple(ys), costs)
 
 
@@ -135,11 +169,24 @@ def at(config: Config, x: Axis, one: float, y: Axis, other: float) -> dict[str, 
     return {x.knob.name: tuple(entries)}
 
 
-def _cost(config: Config, changes: dict[str, Any], measure: Measure) -> int | None:
+def _cost(
+    config: Config, axis: Axis, value: float, measure: Measure, known: Mapping[float, int] = MappingProxyType({})
+) -> int | None:
+    """None of what cannot be."""
+    return known[value] if value in known else _changed_cost(config, axis.change(config, value), measure)
+
+
+def _changed_cost(config: Config, changes: dict[str, Any], measure: Measure) -> int | None:
     try:
-        return MEASURES[measure](write_plan(config.adapt(**changes)))
+        return _counted(config.adapt(**changes), measure)
     except (ConfigError, PlanError):
         return None
+
+
+@lru_cache(maxsize=512)
+def _counted(config: Config, measure: Measure) -> int:
+    """Whatever value a knob has now, the others that it could have cost the same."""
+    return MEASURES[measure](write_plan(config))
 
 
 class Mark(NamedTuple):

@@ -2,6 +2,7 @@
 
 import typing
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from annotated_types import Ge, Le, MaxLen, MinLen, MultipleOf
@@ -77,6 +78,7 @@ class Knobs(BaseModel):
         return self.parse(self.model_dump() | changes)
 
 
+@lru_cache(maxsize=64)
 def knobs(config: type[Knobs]) -> tuple[Knob, ...]:
     """The fields as a form draws them, the main ones first."""
     names = [name for name in config.model_fields if name != "family"]
