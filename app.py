@@ -4,7 +4,7 @@ import streamlit as st
 
 from controls import lesions, session, uploads
 from controls.panels.copy_link import copy_link
-from controls.panels.guide import guide
+from controls.panels.guide import ICON, guide
 from controls.services import checkpoints
 from controls.sidebar.device_form import device_form
 from controls.sidebar.network_form import network_form
@@ -14,7 +14,7 @@ from controls.start import settle, warm_up
 from controls.text import plain
 from explorer.errors import ExplorerError
 
-st.set_page_config(page_icon="docs/icon.svg", layout="wide", initial_sidebar_state="auto")
+st.set_page_config(page_icon=ICON, layout="wide", initial_sidebar_state="auto")
 # the default margins leave a third of a laptop's screen blank
 st.html(
     "<style>.stMainBlockContainer { padding: 3rem 3rem 4rem; }"

@@ -6,6 +6,8 @@ import streamlit as st
 
 from controls import processes
 
+SELDOM = 20_000  # new objects after which Python looks for garbage by itself; 700 unless told, 30 times in a rerun
+
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> None:
@@ -23,6 +25,8 @@ def warm_up() -> None:
 
     gc.collect()
     gc.freeze()
+    # in between, plans are written of thousands of tuples, none of them in a cycle
+    gc.set_threshold(SELDOM, *gc.get_threshold()[1:])
 
 
 @st.cache_resource(show_spinner=False)

@@ -7,6 +7,7 @@ import streamlit as st
 
 from controls.panel import panel
 from explorer.counting import costs
+from explorer.counting.costs import Summary
 from explorer.families import Config, chosen_depth, family_of, plan
 from explorer.wording import number, size
 
@@ -34,8 +35,8 @@ def cost_figures(config: Config, origin: Config, batch: int) -> None:
 
 @lru_cache(maxsize=128)
 def figures(config: Config, origin: Config, batch: int) -> tuple[Figure, ...]:
-    now = costs.summary(plan(config), batch)
-    change = now.since(costs.summary(plan(origin), batch))
+    now = _summary(config, batch)
+    change = now.since(_summary(origin, batch))
     named_depth = chosen_depth(config)
     return (
         Figure("Parameters", number(now.params), f"{now.params:,}", "", _signed(change.params, number(change.params))),
@@ -88,6 +89,12 @@ def figures(config: Config, origin: Config, batch: int) -> tuple[Figure, ...]:
             _signed(change.training_bytes, size(change.training_bytes)),
         ),
     )
+
+
+@lru_cache(maxsize=128)
+def _summary(config: Config, batch: int) -> Summary:
+    """That of the network one started from is asked for again and again."""
+    return costs.summary(plan(config), batch)
 
 
 def _signed(change: int, text: str) -> str | None:

@@ -19,7 +19,7 @@ PLACES = {f"{name}.{n}": (name, n) for name, story in STORIES.items() for n in r
 STORY = OneOf("story", "", ("", *PLACES))  # which one, and at which step
 INTRODUCTION = Switch("intro", True)
 
-ICON = Path(__file__).parents[2] / "docs" / "icon.svg"
+ICON = (Path(__file__).parents[2] / "docs" / "icon.svg").read_text(encoding="utf-8")
 NAME = "Skip-connection explorer"
 SENTENCE = "change a ResNet, a DenseNet or a CliqueNet, and see why skip connections work."
 STYLE = """<style>
@@ -54,8 +54,8 @@ def guide(here: Page, pages: Sequence[Page]) -> None:
 
 def _logo() -> None:
     """The name above the navigation; where the sidebar is closed the icon alone: a phone has no room for more."""
-    icon = ICON.read_text(encoding="utf-8").replace("<svg ", '<svg width="24" height="24" ')
     colour = TEXT[st.context.theme.type or "light"]
+    icon = ICON.replace("<svg ", '<svg width="24" height="24" ')
     st.logo(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="232" height="24">{icon}<text x="32" y="17" font-size="16" '
         f'font-weight="600" font-family="sans-serif" fill="{colour}" textLength="196">{NAME}</text></svg>',

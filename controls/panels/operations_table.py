@@ -3,7 +3,6 @@
 from functools import lru_cache
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import streamlit as st
 
@@ -84,4 +83,4 @@ def _table(config: Config, level: Level, wanted: str) -> tuple[tuple[str, ...], 
         "macs_share": [row.macs_percent for row in rows],
         "receptive_field": [row.receptive_field for row in rows],
     }
-    return tuple(row.name for row in rows), pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
+    return tuple(row.name for row in rows), pa.table(columns)

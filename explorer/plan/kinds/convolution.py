@@ -1,5 +1,6 @@
 """Convolutions: of one's own kernel, in groups, dilated; and with a slice of a kernel that others read too."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from explorer.plan.kinds.kind import Counted, Kind, keeps_inputs, macs
@@ -59,8 +60,14 @@ def conv(
         weights * h * w,
         x.stride * stride,
         x.receptive_field + (reach - 1) * x.stride,
-        Conv(kernel, stride, padding, groups, bias, dilation),
+        _attributes(kernel, stride, padding, groups, bias, dilation),
     )
+
+
+@lru_cache(maxsize=256)
+def _attributes(kernel: int, stride: int, padding: int, groups: int, bias: bool, dilation: int) -> Conv:
+    """Made once: a plan has hundreds, of a few sorts."""
+    return Conv(kernel, stride, padding, groups, bias, dilation)
 
 
 def shared_conv(net: Writer, name: str, x: Op, kernel: Kernel, start: int = 0) -> Op:
