@@ -8,6 +8,7 @@ from published import PUBLISHED, equals
 from streamlit.testing.v1 import AppTest
 from visitor import (
     FEATURE_MAPS,
+    change,
     click_cell,
     exact,
     figures,
@@ -184,7 +185,5 @@ def test_figures_say_what_has_changed_since_the_preset():
     app = opened(network="resnet50", classes="10")
     # 990 rows fewer in a classifier of 2048 columns and biases
     fewer = 990 * 2049
-    (params,) = (one for one in app.metric if one.label == "Parameters")
-    assert params.delta == f"-{fewer / 1e6:.4g} M"
-    (field,) = (one for one in app.metric if one.label == "Receptive field")
-    assert field.delta == ""
+    assert change(app, "Parameters") == f"-{fewer / 1e6:.4g} M"
+    assert change(app, "Receptive field") == ""

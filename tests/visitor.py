@@ -7,6 +7,7 @@ import io
 import json
 import re
 from functools import partial
+from html import unescape
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -75,8 +76,18 @@ def captions(app: AppTest) -> str:
 
 def figures(app: AppTest) -> dict[str, tuple[str, str]]:
     """The cells of the architecture page: label -> short figure, exact one."""
-    cells = [column for column in app.main.columns if len(column.metric) == 1]
-    return {cell.metric[0].label: (cell.metric[0].value, cell.caption[0].value) for cell in cells}
+    return {cell["label"]: (cell["value"], cell["exact"]) for cell in _cells(app)}
+
+
+def change(app: AppTest, label: str) -> str:
+    """By how much a figure of the architecture page is another than the preset's; "" where it is the same."""
+    return next(cell.get("change", "") for cell in _cells(app) if cell["label"] == label)
+
+
+def _cells(app: AppTest) -> list[dict[str, str]]:
+    (found,) = (one.proto.body for one in app.get("html") if "class='figures'" in one.proto.body)
+    parts = (re.findall(r"<\w+ class='(\w+)[^>]*>([^<]*)", cell) for cell in found.split("<div>")[1:])
+    return [{name: unescape(text) for name, text in cell} for cell in parts]
 
 
 def exact(app: AppTest, label: str) -> int:

@@ -1,6 +1,7 @@
 """What does a network cost, in eight numbers, and what has changed since the network that it started from?"""
 
 from functools import lru_cache
+from html import escape
 from typing import NamedTuple
 
 import streamlit as st
@@ -10,6 +11,37 @@ from explorer.counting import costs
 from explorer.counting.costs import Summary
 from explorer.families import Config, chosen_depth, family_of, plan
 from explorer.wording import number, size
+
+# as Streamlit's own metrics look, of which each, with its frame and its caption, would be an element of its own
+STYLE = """<style>
+.figures { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 1rem; }
+@media (max-width: 640px) { .figures { grid-template-columns: minmax(0, 1fr); } }
+.figures > div { padding: 15px; border-radius: 0.5rem; border: 1px solid;
+  border-color: color-mix(in srgb, currentColor 20%, transparent); }
+.figures p { margin: 0; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.figures .label { display: flex; align-items: center; height: 24px; font-size: 0.875rem; overflow: visible; }
+.figures .value { height: 52px; font-size: 2.25rem; line-height: 48px; }
+.figures .change { display: inline-flex; align-items: center; gap: 2px; height: 23px; margin-bottom: 4px;
+  padding: 2px 6px 2px 4px; border-radius: 1rem; font-size: 0.875rem; }
+.figures .change::before { content: ""; width: 14px; height: 14px; background: currentColor; }
+.figures .more { color: light-dark(#9e303b, #f2919a); background: light-dark(#fff1f2, #412023); }
+.figures .less { color: light-dark(#0c5a44, #7ed5b0); background: light-dark(#f1fbf6, #0e2f24); }
+.figures .more::before { mask: url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'%3E\
+%3Cpath d='M4 12l1.41 1.41L11 7.83V20h2V7.83l5.58 5.59L20 12l-8-8-8 8z'/%3E%3C/svg%3E"); }
+.figures .less::before { mask: url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'%3E\
+%3Cpath d='M20 12l-1.41-1.41L13 16.17V4h-2v12.17l-5.58-5.59L4 12l8 8 8-8z'/%3E%3C/svg%3E"); }
+.figures .exact { font-size: 0.875rem; line-height: 1.6; opacity: 0.6; }
+.figures .help { position: relative; margin-left: 7px; cursor: help;
+  color: color-mix(in srgb, currentColor 60%, transparent); }
+.figures .help::before { content: ""; display: block; width: 16px; height: 16px; background: currentColor;
+  mask: url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' \
+stroke='%23000' stroke-width='2' stroke-linecap='round'%3E%3Ccircle cx='12' cy='12' r='10'/%3E\
+%3Cpath d='M9.09 9a3 3 0 0 1 5.83 1c0 2-3 3-3 3M12 17h.01'/%3E%3C/svg%3E"); }
+.figures .help::after { content: attr(data-says); display: none; position: absolute; z-index: 10; right: -8px;
+  bottom: 22px; width: 15rem; padding: 0.5rem 0.75rem; border-radius: 0.5rem; font-size: 0.875rem; line-height: 1.4;
+  text-align: left; color: CanvasText; background: Canvas; box-shadow: 0 2px 12px rgba(0, 0, 0, 0.35); }
+.figures .help:is(:hover, :focus-visible)::after { display: block; }
+</style>"""
 
 
 class Figure(NamedTuple):
@@ -25,12 +57,23 @@ class Figure(NamedTuple):
 @panel
 def cost_figures(config: Config, origin: Config, batch: int) -> None:
     """Differences are those to `origin`; the two peaks are for a batch of `batch` images."""
-    found = figures(config, origin, batch)
-    for row in (found[:4], found[4:]):
-        for column, figure in zip(st.columns(4), row, strict=True):
-            with column.container(border=True, gap=None, height="stretch"):
-                st.metric(figure.label, figure.value, figure.change, delta_color="inverse", help=figure.help or None)
-                st.caption(figure.exact)
+    st.html(_html(figures(config, origin, batch)))
+
+
+def _html(found: tuple[Figure, ...]) -> str:
+    return f"{STYLE}<div class='figures'>{''.join(map(_cell, found))}</div>"
+
+
+def _cell(figure: Figure) -> str:
+    """What costs more is red, and what costs less is green."""
+    help = escape(figure.help)
+    asks = f"<span class='help' tabindex='0' role='img' aria-label='{help}' data-says='{help}'></span>" if help else ""
+    sort = "less" if (figure.change or "").startswith("-") else "more"
+    change = f"<span class='change {sort}'>{escape(figure.change)}</span>" if figure.change else ""
+    return (
+        f"<div><p class='label'>{escape(figure.label)}{asks}</p><p class='value'>{escape(figure.value)}</p>"
+        f"{change}<p class='exact'>{escape(figure.exact)}</p></div>"
+    )
 
 
 @lru_cache(maxsize=128)
