@@ -12,7 +12,7 @@ QUESTIONS = {
     "planning": "How long does it take to write a plan, and to count a network with other tools?",
     "forward": "Is a network built from a plan as fast as one written by hand, and what does keeping tensors cost?",
     "sessions": "Do two sessions on one network get in each other's way?",
-    "reruns": "How long is the server busy when a slider moves, beyond the library's own work?",
+    "reruns": "How long is the server busy when a slider moves?",
     "beside": "What does a visitor who turns a slider notice of others' heavy work, and when does that end?",
     "memory": "Are the estimates of memory right?",
     "design": "How long do the drawing, the curves under the sliders and the search take?",

@@ -4,7 +4,8 @@ Two real servers run side by side, one as it is and one whose `gc.freeze` does n
 each in turn, with the messages that a browser sends. A rerun lasts from that message to the end of the script and of
 the garbage collection that Streamlit makes after it. In the servers every function of `explorer` that the app calls is
 timed; the rest is Streamlit, the page, and the messages. The first time, a value's curves and plans are written; the
-second time they are remembered.
+second time they are remembered. Two promises are made of the whole, whoever spends it: what a visitor waits for, and
+what fifty visitors share.
 
 Streamlit's AppTest would be simpler and is no measure: it collects no garbage after a rerun and sends nothing, but
 compiles the pages anew in each run and parses its own messages.
@@ -35,7 +36,7 @@ import psutil
 from benchmarks.measure import ROOT, UNPROMISED, Table, promised
 from benchmarks.visitor import Visitor
 
-PROMISED = 40.0  # ms beyond the library's own work
+PROMISED = {"new values": 70.0, "seen before": 40.0}  # ms of processor time, whoever spends it
 LINK, KEY = {"network": "densenet121"}, "densenet.growth_rate"
 VALUES = [value for value in (*range(8, 64, 2), *range(63, 8, -2)) if value != 32]  # the preset's is in no link
 FIRST = 4  # moves that are not counted
@@ -58,9 +59,9 @@ def tables(quick: bool) -> Iterator[Table]:
     rows = []
     for what, pairs in (("new values", moves[FIRST : len(values)]), ("seen before", moves[len(values) :])):
         ours, without = ([pair[i] for pair in pairs] for i in (0, 1))
-        beyond = 1e3 * mean(r.processor - r.library for r in ours)
+        took = 1e3 * mean(r.processor for r in ours)
         rows += [
-            (f"{what}, as it is", *columns(ours), *promised(beyond, at_most=PROMISED, unit=" ms")),
+            (f"{what}, as it is", *columns(ours), *promised(took, at_most=PROMISED[what], unit=" ms")),
             (f"{what}, without gc.freeze", *columns(without), *UNPROMISED),
         ]
     yield Table(

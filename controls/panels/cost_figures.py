@@ -39,7 +39,8 @@ stroke='%23000' stroke-width='2' stroke-linecap='round'%3E%3Ccircle cx='12' cy='
 %3Cpath d='M9.09 9a3 3 0 0 1 5.83 1c0 2-3 3-3 3M12 17h.01'/%3E%3C/svg%3E"); }
 .figures .help::after { content: attr(data-says); display: none; position: absolute; z-index: 10; right: -8px;
   bottom: 22px; width: 15rem; padding: 0.5rem 0.75rem; border-radius: 0.5rem; font-size: 0.875rem; line-height: 1.4;
-  text-align: left; color: CanvasText; background: Canvas; box-shadow: 0 2px 12px rgba(0, 0, 0, 0.35); }
+  white-space: normal; color: CanvasText; background: Canvas; border: 1px solid rgba(128, 128, 128, 0.35);
+  box-shadow: 0 2px 12px rgba(0, 0, 0, 0.35); }
 .figures .help:is(:hover, :focus-visible)::after { display: block; }
 </style>"""
 
