@@ -1,5 +1,7 @@
 """What may be built here: limits from the machine or its variables; refusals in a sentence, before anything is made."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psutil
 import pytest
 import torch
@@ -13,6 +15,7 @@ from explorer.counting.budget import (
     check_batch,
     fitting_batch,
     free_memory,
+    lately,
     limits,
 )
 from explorer.counting.memory import forward_bytes
@@ -90,6 +93,28 @@ def test_free_memory_is_the_containers_where_that_is_less(monkeypatch, tmp_path,
     monkeypatch.setattr(budget, "Path", lambda _: tmp_path)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 5000}))
     assert free_memory() == free
+
+
+def test_within_a_second_nothing_is_asked_twice(monkeypatch):
+    now, asked = [100.0], []
+    monkeypatch.setattr(budget.time, "monotonic", lambda: now[0])
+
+    def free(device: str) -> int:
+        asked.append(device)
+        return len(asked)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: lately(free, "cpu"), range(50))) == {1}
+    assert lately(free, "cuda:0") == 2
+    now[0] += 0.9
+    assert (lately(free, "cpu"), lately(free, "cuda:0")) == (1, 2)
+    now[0] += 0.2
+    assert lately(free, "cpu") == 3
+    assert asked == ["cpu", "cuda:0", "cpu"]
+
+
+def test_another_way_of_asking_is_asked_at_once():
+    assert [lately(lambda: 5), lately(lambda: 6)] == [5, 6]
 
 
 def test_free_memory_here():

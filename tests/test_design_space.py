@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from explorer.counting import design_space
 from explorer.counting.costs import summary
-from explorer.counting.design_space import MEASURES, Grid, axes, curve, grid, marks, reach, samples
+from explorer.counting.design_space import MEASURES, Grid, axes, curve, grid, marks, reach, samples, sketch
 from explorer.families import PRESETS, TITLES, ConfigError, knobs, parse, plan, write_plan
 
 RESNET, SMALL = PRESETS["resnet50"], PRESETS["resnet20_cifar"]
@@ -142,6 +142,31 @@ def test_curves_by_arithmetic():
     assert costs[128] - 640 == 16 * (costs[32] - 640)
     # parameters know nothing of the image
     assert len(set(curve(SMALL, axis_of(SMALL, "Input size"), "params").costs)) == 1
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("name", ["densenet121", "densenet40_12_cifar", "resnet50", "resnext50_32x4d", "cliquenet_s0"])
+def test_a_sketch_looks_as_the_curve(name, measure):
+    """Within a pixel of the 23 that show four times the present cost, above which a curve leaves its picture."""
+    config = PRESETS[name]
+    for axis in axes(config):
+        exact = curve(config, axis, measure, 7 if len(plan(config).ops) > design_space.DEEP else 11)
+        found = sketch(config, axis, measure)
+        assert found.values == exact.values
+        assert (found.costs[0], found.costs[-1], found.cost) == (exact.costs[0], exact.costs[-1], exact.cost)
+        top = 4 * max(1, exact.cost)
+        for value, drawn, cost in zip(found.values, found.costs, exact.costs, strict=True):
+            assert abs(min(drawn, top) - min(cost, top)) <= top / 23, f"{axis.title}: {value}"
+
+
+def test_a_sketch_counts_a_handful_of_networks(monkeypatch):
+    written = []
+    monkeypatch.setattr(design_space, "write_plan", lambda config: written.append(config) or write_plan(config))
+    config = PRESETS["densenet121"].replace(growth_rate=27, classes=123)  # which no other test has counted
+    for axis in (one for one in axes(config) if one.knob.name in config.MAIN):
+        written.clear()
+        sketch(config, axis, "params")
+        assert len(written) <= 4, axis.title
 
 
 def test_what_cannot_be_is_left_out():

@@ -9,6 +9,7 @@ from torchvision.models import DenseNet
 from visitor import (
     ARCHITECTURE,
     FEATURE_MAPS,
+    FOLDED,
     GRADIENT_FLOW,
     captions,
     config,
@@ -17,8 +18,10 @@ from visitor import (
     fine,
     messages,
     opened,
+    unvisited,
 )
 
+from controls.folded import key_of
 from explorer.families import FAMILIES, PRESETS, TITLES
 
 pytestmark = pytest.mark.usefixtures("navigation")
@@ -41,6 +44,29 @@ def test_growth_rate_24():
     app.slider(key="densenet.growth_rate").set_value(32).run()
     assert app.title[0].value == "DenseNet-121"
     assert app.query_params == {"network": "densenet121"}
+
+
+def test_what_is_folded_is_drawn_once_it_is_unfolded():
+    app = unvisited(network="densenet121")
+    for name in FOLDED:
+        app.session_state[key_of(name)] = False
+
+    def sizes() -> list[float]:
+        return [one.value for one in fine(app).slider if one.key == "densenet.input_size"]
+
+    app.run()
+    assert sizes() == []
+    app.session_state[key_of("knobs")] = True
+    app.run()
+    assert sizes() == [224]
+    app.slider(key="densenet.input_size").set_value(96).run()
+    app.session_state[key_of("knobs")] = False
+    app.run()
+    assert sizes() == []
+    assert config(app).input_size == 96  # folded, it holds all the same
+    app.session_state[key_of("knobs")] = True
+    app.run()
+    assert sizes() == [96]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
