@@ -40,7 +40,7 @@ def blank(plan: Plan) -> GraphModule:
 
     The plan stays with the network as `network.meta["plan"]`.
     """
-    return _assembled(plan, _on_meta).eval()
+    return assembled(plan, _on_meta).eval()
 
 
 def sharing(network: GraphModule, plan: Plan) -> GraphModule:
@@ -64,7 +64,7 @@ def sharing(network: GraphModule, plan: Plan) -> GraphModule:
             raise ValueError(f"{op.name} has weights, and the network that it shall share has none such")
         return made
 
-    found = _assembled(plan, module)
+    found = assembled(plan, module)
     # the mode of modules that only hold others, and of the whole: `eval()` would reach what is shared
     for name, inner in found.named_modules():
         if name not in modules or inner is not modules[name]:
@@ -79,7 +79,7 @@ def _on_meta(op: Op, x: Op) -> nn.Module:
     return module
 
 
-def _assembled(plan: Plan, module: Callable[[Op, Op], nn.Module]) -> GraphModule:
+def assembled(plan: Plan, module: Callable[[Op, Op], nn.Module]) -> GraphModule:
     """The plan's graph over the modules that `module` gives for operations on their first inputs."""
     modules: dict[str, nn.Module] = {}
     graph = Graph()

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from explorer.plan import Op
 from explorer.running.arithmetic import Arithmetic, Asked, Formula, same_number
-from explorer.running.kinds.running import Running, rescale
+from explorer.running.kinds.running import Affine, Running, own, rescale
 from explorer.running.text import Read, Text
 
 MODULES: Mapping[str, Callable[[], nn.Module]] = {
@@ -71,6 +73,73 @@ def arithmetic(asked: Asked) -> Arithmetic:
     return Arithmetic(f"{type(asked.module).__name__} of the number.", (patch,), Formula(words, numbers), result)
 
 
+class _Clamped(torch.autograd.Function):
+    """Between bounds (1, C, 1, 1), one of which holds and the other is infinite. At the bound itself the gradient is
+    zero, as a ReLU's is; torch.clamp's is one.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, least: Tensor, most: Tensor, over: bool) -> Tensor:
+        y = x.clamp_(least, most) if over else x.clamp(least, most)
+        if over:
+            ctx.mark_dirty(x)
+        ctx.save_for_backward(y, least, most)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        y, least, most = ctx.saved_tensors
+        return gradients[0] * ((y != least) & (y != most)), None, None, None
+
+
+class Clamp(nn.Module):
+    """(N, C, H, W), each channel between bounds of its own; with `over` it writes over its input."""
+
+    least: Tensor
+    most: Tensor
+
+    def __init__(self, least: Tensor, most: Tensor) -> None:
+        super().__init__()
+        self.over = False
+        for name, bound in (("least", least), ("most", most)):
+            self.register_buffer(name, bound[None, :, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return x.clamp_(self.least, self.most) if self.over else x.clamp(self.least, self.most)
+        found: Tensor = _Clamped.apply(x, self.least, self.most, self.over)  # type: ignore[no-untyped-call]
+        return found
+
+
+FARTHEST = 1e30  # a bound that is no float32 any longer
+
+
+def exchanged(module: nn.Module, affine: Affine) -> tuple[nn.Module, Affine] | None:
+    """max(0, a x + b) is, where a > 0, a max(x, -b/a) + b, and where a < 0, a min(x, -b/a) + b."""
+    if not isinstance(module, nn.ReLU):
+        return None
+    scale, offset = affine
+    used = scale != 0
+    bound = torch.where(used, -offset / scale, 0)
+    if not bool((bound.abs() < FARTHEST).all()):
+        return None
+    infinite = torch.full_like(bound, torch.inf)
+    clamp = Clamp(torch.where(scale > 0, bound, -infinite), torch.where(scale < 0, bound, infinite))
+    return clamp, Affine(scale, torch.where(used, offset, offset.clamp(min=0)))
+
+
+def over_input(module: nn.Module) -> nn.Module | None:
+    if isinstance(module, nn.ReLU):
+        module = own(module)
+        module.inplace = True
+        return module
+    if isinstance(module, Clamp):
+        module = own(module)
+        module.over = True
+        return module
+    return None
+
+
 RUNNING = (
     Running(
         kind="activation",
@@ -84,5 +153,7 @@ RUNNING = (
         written_in=("multiply",),
         own_input=True,
         rules={nn.SiLU: rescale, nn.GELU: rescale},
+        exchanged=exchanged,
+        over_input=over_input,
     ),
 )

@@ -10,7 +10,7 @@ from torch.nn import init
 from explorer.plan import Inits, Op
 from explorer.plan.kinds.convolution import Conv
 from explorer.running.arithmetic import Arithmetic, Asked, as_numbers, read, weighted_sum
-from explorer.running.kinds.running import Running, initialise_bias
+from explorer.running.kinds.running import Affine, Running, initialise_bias, own, precise
 from explorer.running.text import Helper, Number, Read, Text, commas
 
 
@@ -94,6 +94,34 @@ def arithmetic(asked: Asked) -> Arithmetic:
     return weighted_sum(does, read(x, maps, channels, rows, columns, kernel), module.bias, asked.channel)
 
 
+def followed(module: nn.Module, affine: Affine) -> nn.Module | None:
+    """Each filter times its channel's scale. A shared kernel has other readers."""
+    if not isinstance(module, nn.Conv2d):
+        return None
+    weight = precise(module.weight) * affine.scale[:, None, None, None]
+    return _filled(module, weight, affine.offset + affine.scale * _bias(module))
+
+
+def preceded(module: nn.Module, affine: Affine) -> nn.Module | None:
+    """Each channel of the filters times its scale; what the offsets add is everywhere the same, where no zeros of a
+    border are among what is read.
+    """
+    if not isinstance(module, nn.Conv2d) or module.groups > 1 or any(module.padding):
+        return None
+    weight = precise(module.weight)
+    return _filled(module, weight * affine.scale[:, None, None], _bias(module) + weight.sum((2, 3)) @ affine.offset)
+
+
+def _bias(module: nn.Conv2d) -> Tensor:
+    return precise(module.bias) if module.bias is not None else torch.zeros(module.out_channels, dtype=torch.float64)
+
+
+def _filled(module: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    found, like = own(module), module.weight
+    found.weight, found.bias = (nn.Parameter(value.to(like), requires_grad=False) for value in (weight, bias))
+    return found
+
+
 RUNNING = (
     Running(
         kind="conv",
@@ -105,5 +133,8 @@ RUNNING = (
         construction=construction,
         application=application,
         kaiming={"nn.Conv2d": 'nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")'},
+        followed=followed,
+        preceded=preceded,
+        fresh=True,
     ),
 )

@@ -16,6 +16,13 @@ class Add(nn.Module):
         return x + y
 
 
+class AddOver(nn.Module):
+    """Writes over its first input."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x.add_(y)
+
+
 class Multiply(nn.Module):
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
         return x * gate
@@ -72,6 +79,10 @@ def concat_application(op: Op, module: str) -> Text:
     return ("torch.cat(", Read(op.inputs, listed=True), ", 1)")
 
 
+def add_over(module: nn.Module) -> nn.Module:
+    return AddOver()
+
+
 def product(module: nn.Module) -> nn.Module:
     return Product()
 
@@ -115,6 +126,8 @@ RUNNING = (
         application=add_application,
         sequential=False,
         written_in=("activation",),
+        over_input=add_over,
+        fresh=True,
     ),
     Running(
         kind="multiply",
@@ -137,5 +150,6 @@ RUNNING = (
         constructed=False,
         application=concat_application,
         sequential=False,
+        fresh=True,
     ),
 )

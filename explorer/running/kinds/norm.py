@@ -10,7 +10,7 @@ from explorer.plan import Inits, Op
 from explorer.plan.kinds.norm import GROUPS, Norm
 from explorer.running.arithmetic import Arithmetic, Asked, Formula, same_number
 from explorer.running.kinds.joins import Product
-from explorer.running.kinds.running import Running, rescale
+from explorer.running.kinds.running import Affine, Running, precise, rescale
 from explorer.running.text import Helper, Number, Text
 
 
@@ -75,6 +75,16 @@ def for_deep_lift(module: nn.Module) -> nn.Module:
     return GroupNormInParts(module) if isinstance(module, nn.GroupNorm) else module
 
 
+def affine(module: nn.Module) -> Affine | None:
+    """Of a batch norm, by the statistics that it keeps; a group norm's depend on the image."""
+    if not isinstance(module, nn.BatchNorm2d):
+        return None
+    assert module.running_mean is not None
+    assert module.running_var is not None
+    scale = precise(module.weight) * (precise(module.running_var) + module.eps).rsqrt()
+    return Affine(scale, precise(module.bias) - precise(module.running_mean) * scale)
+
+
 EPSILON = nn.BatchNorm2d(1, device="meta").eps  # as torch's group norm has
 
 
@@ -123,5 +133,7 @@ RUNNING = (
         construction=construction,
         for_deep_lift=for_deep_lift,
         rules={ReciprocalRoot: rescale},
+        affine=affine,
+        fresh=True,
     ),
 )
