@@ -467,7 +467,7 @@ def test_memory_decides_the_batch(monkeypatch):
         return max(np.diff(sizes))
 
     assert batches("integrated_gradients") == STEPS
-    most, needed = fitting(plan_of(network), "cpu", "", gradients=True, most=2)
+    most, needed = fitting(plan_of(network), "cpu", "", gradients=True, most=2, fast=True)
     assert most == 2
     monkeypatch.setenv("EXPLORER_MAX_MEMORY", str(needed))
     assert batches("integrated_gradients") == 2

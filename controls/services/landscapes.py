@@ -12,11 +12,11 @@ from torch.fx import GraphModule
 
 from controls.services import training
 from controls.work import Progress, Task
-from explorer.analyses import landscape
+from explorer.analyses import landscape, landscape_network
 from explorer.analyses.landscape import Grid, Plane, Surface
 from explorer.analyses.landscape_path import Principal, around, principal_directions, project
 from explorer.counting import effort
-from explorer.counting.memory import forward_bytes
+from explorer.counting.memory import fast_form_bytes, forward_bytes
 from explorer.families import plan
 from explorer.learning import checkpoint, datasets, runs, weight_path
 from explorer.learning.datasets import Dataset, Split
@@ -133,7 +133,8 @@ def level_of(wanted: Asked, level: int, progress: Progress) -> Surface:
         return landscape.surface(moved, every, images.labels, plane, grid, [level], progress)
 
     at_once = min(landscape.AT_ONCE, len(data.train.labels))
-    return devices.within(wanted.device, its, at_once, forward_bytes(its, at_once), work)
+    needed = forward_bytes(its, at_once) + landscape_network.COPIES * fast_form_bytes(its)
+    return devices.within(wanted.device, its, at_once, needed, work)
 
 
 def refusal(run: Run) -> str:

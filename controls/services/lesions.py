@@ -16,7 +16,7 @@ from controls.work import Progress, Task
 from explorer.analyses import lesions
 from explorer.analyses.lesions import Hits, Removed
 from explorer.counting import budget, effort
-from explorer.counting.memory import forward_bytes
+from explorer.counting.memory import fast_form_bytes, forward_bytes
 from explorer.families import Config, plan
 from explorer.learning import datasets
 from explorer.learning.datasets import DataError
@@ -85,7 +85,7 @@ def _right(asked: Examined, without: Lesions, progress: Progress) -> Hits:
     images, labels = _images(asked)
     batch = _batch(asked)
     work = partial(lesions.hits, network, images, labels, batch, progress)
-    return devices.within(asked.device, whole, batch, forward_bytes(whole, batch), work)
+    return devices.within(asked.device, whole, batch, forward_bytes(whole, batch) + fast_form_bytes(whole), work)
 
 
 def _each(asked: Examined, progress: Progress) -> list[Removed]:
@@ -93,7 +93,7 @@ def _each(asked: Examined, progress: Progress) -> list[Removed]:
     images, labels = _images(asked)
     batch, names = _batch(asked), [part.name for part in parts(whole)]
     work = partial(lesions.each_removed, network, names, images, labels, batch, progress)
-    return devices.within(asked.device, whole, batch, forward_bytes(whole, batch), work)
+    return devices.within(asked.device, whole, batch, forward_bytes(whole, batch) + fast_form_bytes(whole), work)
 
 
 def _batch(asked: Examined) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from explorer.plan.lesions import lesioned
+from explorer.running.fast_form import fast_form
 from explorer.running.network import plan_of, sharing
 
 Hits = NDArray[np.bool_]  # (N,), whether the answer to each image is right
@@ -29,12 +30,13 @@ class Removed(NamedTuple):
 def hits(network: GraphModule, images: Tensor, labels: NDArray[np.int64], batch: int, progress: Progress) -> Hits:
     """Which of the images (N, C, H, W) get their label (N,), the most probable class being the answer.
 
-    `batch` images go through at once. Nothing of the network is changed.
+    `batch` images go through at once. Nothing of the network is changed; its fast form is asked.
     """
     found: list[Hits] = []
+    form = fast_form(network)
     for start in range(0, len(images), batch):
         with torch.inference_mode():
-            said = network(images[start : start + batch]).argmax(1).cpu().numpy()
+            said = form(images[start : start + batch]).argmax(1).cpu().numpy()
         found.append(said == labels[start : start + batch])
         progress(min(start + batch, len(images)), len(images))
     return np.concatenate(found)

@@ -73,6 +73,11 @@ def scratch_bytes(plan: Plan, batch: int, gradients: bool) -> int:
     return BYTES * (COPIES_BACKWARD if gradients else COPIES_FORWARD) * largest * batch
 
 
+def fast_form_bytes(plan: Plan) -> int:
+    """The weights of a network's fast form, which it has beside the network's own."""
+    return BYTES * plan.params
+
+
 def library_bytes(plan: Plan) -> int:
     """What convolutions take once, however many images there are."""
     return LIBRARIES + KERNELS * sum(op.macs > 0 for op in plan.ops)

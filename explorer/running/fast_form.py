@@ -9,12 +9,11 @@ kind does not say stays as it is.
 
 import threading
 from collections import Counter
-
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.fx import GraphModule
 
 from explorer.plan import Op, Plan

@@ -22,7 +22,7 @@ from explorer.analyses.attribution.method import Call, Extent, Method, Part, Set
 from explorer.analyses.attribution.methods import METHODS
 from explorer.analyses.attribution.score import AttributionError, Progress, Score, Target
 from explorer.counting.budget import BudgetError
-from explorer.counting.memory import BYTES, forward_bytes, library_bytes, scratch_bytes, training_bytes
+from explorer.counting.memory import BYTES, fast_form_bytes, forward_bytes, library_bytes, scratch_bytes, training_bytes
 from explorer.plan import Plan
 from explorer.running.devices import device_limits, within
 from explorer.running.kinds import RUNNING
@@ -70,10 +70,11 @@ def attribute(
     plan, weight = plan_of(network), next(network.parameters())
     if image.shape != (1, *plan.ops[0].shape):
         raise ValueError(f"image {tuple(image.shape)}: the network takes one of {(1, *plan.ops[0].shape)}")
-    score = Score(network, target, progress, chosen.rescales)
+    fast = chosen.is_fast(settings)
+    score = Score(network, target, progress, chosen.rescales, fast=fast)
     device = str(weight.device)
     batch, needed = fitting(
-        score.plan, device, chosen.title, chosen.gradients, settings.batch, chosen.rescales, chosen.fewest
+        score.plan, device, chosen.title, chosen.gradients, settings.batch, chosen.rescales, chosen.fewest, fast
     )
     operation = _operation(score.plan, chosen, settings)
     # in inference mode no gradient could be recorded
@@ -130,7 +131,7 @@ def _run(parts: list[Part], image: Tensor, gradients: bool) -> tuple[Map, float 
     _silence()
     total = sum(part.weight for part in parts)
     # without gradients: LIME would keep the graphs of all its forward passes
-    with torch.set_grad_enabled(gradients):
+    with torch.enable_grad() if gradients else torch.inference_mode():
         results = []
         for part in parts:
             found = part.algorithm.attribute(image.clone().requires_grad_(gradients), **part.arguments)
@@ -181,19 +182,26 @@ MOST_AT_ONCE = {"cpu": 8, "mps": 16, "cuda": 32}  # on a CPU more are no faster;
 
 
 def fitting(
-    plan: Plan, device: str, title: str, gradients: bool, most: int = 0, rescales: bool = False, fewest: int = 1
+    plan: Plan,
+    device: str,
+    title: str,
+    gradients: bool,
+    most: int = 0,
+    rescales: bool = False,
+    fewest: int = 1,
+    fast: bool = False,
 ) -> tuple[int, int]:
     """How many images go through the network at once, and how many bytes that takes, scratch space included.
 
     A method that `rescales` takes a baseline through with each image, and copies what goes into and comes out of every
-    module with a rule. Raises BudgetError where `fewest` images are too many, for what `title` names.
+    module with a rule; a `fast` form of the network has weights of its own. Raises BudgetError where `fewest` images are too many, for what `title` names.
     """
     one, two = _of_one_and_two(plan, gradients)
     copied = sum(
         op.size + sum(plan[name].size for name in op.inputs) for op in plan.ops[1:] if RUNNING[op.kind].own_input
     )
     each = 2 * (two - one + BYTES * copied) if rescales else two - one
-    once = BYTES * plan.params + library_bytes(plan)
+    once = BYTES * plan.params + library_bytes(plan) + fast * fast_form_bytes(plan)
     memory = device_limits(device).memory
     images = (memory - once) // each
     if images < fewest:

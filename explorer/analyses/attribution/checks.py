@@ -57,8 +57,8 @@ def infidelity(
         noise = torch.stack([torch.randn(one.shape, dtype=torch.float64, generator=draw) for one in images])
         return images - (noise * deviation).to(images)
 
-    score = Score(network, target, progress)
-    batch, needed = fitting(score.plan, str(own.device), "Infidelity", gradients=False)
+    score = Score(network, target, progress, fast=True)
+    batch, needed = fitting(score.plan, str(own.device), "Infidelity", gradients=False, fast=True)
     # each batch is compared with the image once more
     score.expected = samples + -(-samples // batch)
 
@@ -75,7 +75,7 @@ def infidelity(
         )
         return float(found)
 
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode():
         error = within(str(own.device), score.plan, batch, needed, measured)
     if progress:
         progress(score.expected, score.expected)
@@ -187,10 +187,11 @@ def _curve(
     steps = min(steps, flat.size)
     counts = np.round(np.linspace(0, flat.size, steps + 1)).astype(int)
     places = torch.from_numpy(rank.reshape(1, 1, height, width)).to(start.device)
-    score = Score(network, target, progress, probability=isinstance(target, Class) and target.minus is None)
+    probability = isinstance(target, Class) and target.minus is None
+    score = Score(network, target, progress, probability=probability, fast=True)
     score.expected = steps + 1
     device = str(start.device)
-    batch, needed = fitting(score.plan, device, "Deletion and insertion", gradients=False)
+    batch, needed = fitting(score.plan, device, "Deletion and insertion", gradients=False, fast=True)
 
     def scores() -> NDArray[np.float64]:
         found = []
@@ -200,7 +201,7 @@ def _curve(
             found.append(score(torch.where(changed, end, start)).double().cpu().numpy())
         return np.concatenate(found)
 
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode():
         found = within(device, score.plan, batch, needed, scores)
     if progress:
         progress(score.expected, score.expected)

@@ -106,7 +106,8 @@ class Method:
     `reads` are the settings on which the map depends, and no others. `of` says what the values belong to.
     `complete`: the values sum to the score's change from baseline to image. `multiplied`: they are contributions
     relative to the baseline; without it, rates of change. A method with `draws` has chance in it; one that `rescales`
-    goes back by DeepLift's rules, for which some modules are replaced. `fewest` is how many images it takes at once at
+    goes back by DeepLift's rules, for which some modules are replaced; one that `hooks` has Captum's hooks on modules.
+    `fewest` is how many images it takes at once at
     least. With fewer samples than `fewest_samples` it cannot decide. `departs` says where it is not as Captum has it.
     """
 
@@ -124,6 +125,7 @@ class Method:
     draws: bool = False
     samples: int = 0
     rescales: bool = False
+    hooks: bool = False
     fewest: int = 1
     fewest_samples: Callable[[Extent], int] = never
     departs: str = ""
@@ -142,6 +144,11 @@ class Method:
     def noise(self) -> bool:
         """Whether it may be smoothed with noise."""
         return "noise" in self.reads
+
+    def is_fast(self, settings: Settings) -> bool:
+        """Whether it takes many passes and looks at nothing inside, so that the network's fast form serves."""
+        many = bool({"steps", "samples", "window", "superpixels"} & self.reads) or bool(settings.noise)
+        return many and not (self.rescales or self.hooks or "operation" in self.reads)
 
     def is_signed(self, settings: Settings) -> bool:
         """Whether the map may have values of both signs; with a ReLU, or squared or as variances, it has not."""

@@ -131,13 +131,13 @@ def deep_lift_shap(call: Call) -> list[Part]:
     ]
 
 
-@method("Guided Backpropagation", "Springenberg et al., 1412.6806", reads=("noise",))
+@method("Guided Backpropagation", "Springenberg et al., 1412.6806", reads=("noise",), hooks=True)
 def guided_backprop(call: Call) -> list[Part]:
     _only_relu(call.score.plan, "Guided backpropagation")
     return [Part(captum.GuidedBackprop(call.score), {})]
 
 
-@method("Deconvolution", "Zeiler & Fergus, 1311.2901", reads=("noise",))
+@method("Deconvolution", "Zeiler & Fergus, 1311.2901", reads=("noise",), hooks=True)
 def deconvolution(call: Call) -> list[Part]:
     _only_relu(call.score.plan, "Deconvolution")
     return [Part(captum.Deconvolution(call.score), {})]

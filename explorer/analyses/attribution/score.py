@@ -5,7 +5,7 @@ its own, their weights are the shared network's, in the same memory, and cannot 
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR, nonlinear
 from torch import Tensor, nn
@@ -14,13 +14,12 @@ from torch.fx import GraphModule
 from explorer.errors import ExplorerError
 from explorer.plan import Plan
 from explorer.plan.wiring import ancestors, owner
+from explorer.running.fast_form import fast_form
 from explorer.running.kinds import RUNNING
-from explorer.running.kinds.running import rescale
+from explorer.running.kinds.running import own, rescale
 from explorer.running.network import plan_of
 
 Progress = Callable[[int, int], None]  # images done, and of how many; may raise to stop
-
-M = TypeVar("M", bound=nn.Module)
 
 
 class AttributionError(ExplorerError):
@@ -49,7 +48,9 @@ class Score(nn.Module):
     the target's class.
 
     Every operation has a module of its own, `score.layer(name)`, also where operations share a kernel. With
-    `for_deep_lift`, each is one for which DeepLift is complete: the contributions sum to the score's change.
+    `for_deep_lift`, each is one for which DeepLift is complete: the contributions sum to the score's change. A `fast`
+    one is for methods that look at nothing inside: there is nothing to be seen in it, and it is computed by the
+    network's fast form.
     `progress` hears of every forward pass; `expected` is how many images there will be.
     """
 
@@ -60,19 +61,29 @@ class Score(nn.Module):
         progress: Progress | None = None,
         for_deep_lift: bool = False,
         probability: bool = False,
+        fast: bool = False,
     ) -> None:
         super().__init__()
         plan = plan_of(network)
         _check(plan, target)
         self.target, self.probability = target, probability
         self.progress, self.done, self.expected = progress, 0, 0
-        self.plan = Plan(ancestors(plan, target.operation if isinstance(target, Channel) else plan.ops[-1].name))
+        last = target.operation if isinstance(target, Channel) else plan.ops[-1].name
+        self.plan = Plan(ancestors(plan, last))
+        self.modules_of_steps = nn.ModuleList()
+        # its method and not the module, which is shared and shall not look like a part of this one
+        self.compute = fast_form(network, last).forward if fast else self._step_by_step
+        if not fast:
+            self._take(network, for_deep_lift)
+
+    def _take(self, network: GraphModule, for_deep_lift: bool) -> None:
+        """Modules of its own on the network's weights."""
         steps = self.plan.ops[1:]
         kinds = [RUNNING[op.kind] for op in steps]
-        modules = [_own(network.get_submodule(owner(op))) for op in steps]
+        modules = [own(network.get_submodule(owner(op))) for op in steps]
         if for_deep_lift:
             modules = [kind.for_deep_lift(module) for kind, module in zip(kinds, modules, strict=True)]
-        self.modules_of_steps = nn.ModuleList(modules)
+        self.modules_of_steps.extend(modules)
         # Captum hooks the input tensors of these: on a tensor of several users it would change the gradient of all,
         # and on another hooked operation's output it would come too late; so each gets a view of its own
         self.viewed = [kind.own_input for kind in kinds]
@@ -87,6 +98,11 @@ class Score(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         if self.progress:
             self.progress(min(self.done, self.expected), self.expected)
+        output = self.compute(images)
+        self.done += len(images)
+        return self._value(output)
+
+    def _step_by_step(self, images: Tensor) -> Tensor:
         ops = self.plan.ops
         values = {ops[0].name: images}
         steps = zip(ops[1:], self.modules_of_steps, self.calls, self.viewed, self.spent, strict=True)
@@ -97,8 +113,7 @@ class Score(nn.Module):
             values[op.name] = call(op, module, *inputs)
             for name in spent:
                 del values[name]
-        self.done += len(images)
-        return self._value(values[ops[-1].name])
+        return values[ops[-1].name]
 
     def layer(self, name: str) -> nn.Module:
         """The module of an operation. Raises AttributionError for one that the target is not computed from."""
@@ -109,7 +124,7 @@ class Score(nn.Module):
 
     def _value(self, output: Tensor) -> Tensor:
         if isinstance(self.target, Channel):
-            return output.flatten(2).mean(2)[:, self.target.number]
+            return output.view(len(output), self.plan.ops[-1].shape[0], -1).mean(2)[:, self.target.number]
         logits = output.flatten(1)
         if self.probability:
             return logits.softmax(1)[:, self.target.number]
@@ -128,17 +143,6 @@ def _check(plan: Plan, target: Target) -> None:
     for number in numbers:
         if not 0 <= number < count:
             raise AttributionError(f"There is no number {number} among the {what}: 0 to {count - 1}.")
-
-
-def _own(module: M) -> M:
-    """A module of the same kind with the same weights, in the same memory, and nothing else in common."""
-    own = type(module).__new__(type(module))
-    # shallow but for the containers, which hold the hooks among others
-    state = {key: value.copy() if isinstance(value, dict | set) else value for key, value in vars(module).items()}
-    object.__setattr__(own, "__dict__", state)  # past the module's own __setattr__, which takes half of all the time
-    for name, weight in own._parameters.items():
-        own._parameters[name] = None if weight is None else nn.Parameter(weight.detach(), requires_grad=False)
-    return own
 
 
 # Captum's own table, by exact type; its rules for the types that it knows stay as they are

@@ -107,7 +107,7 @@ class Clamp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
             return x.clamp_(self.least, self.most) if self.over else x.clamp(self.least, self.most)
-        found: Tensor = _Clamped.apply(x, self.least, self.most, self.over)  # type: ignore[no-untyped-call]
+        found: Tensor = _Clamped.apply(x, self.least, self.most, self.over)
         return found
 
 
