@@ -3,20 +3,29 @@
 import statistics
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import captum.attr as captum
+import numpy as np
 import torch
+import torchvision
+from captum.attr._core.lime import get_exp_kernel_similarity_function
 from torch import Tensor
 
 from benchmarks.measure import UNPROMISED, Table, child, interleaved, ms, promised, ratios, spread
 from explorer.analyses.attribution.attribute import attribute, default_operation
 from explorer.analyses.attribution.method import Settings
 from explorer.analyses.attribution.score import Class
+from explorer.analyses.attribution.surrogate import Surrogate
 from explorer.families import PRESETS, plan
+from explorer.running.calibration import calibrate
+from explorer.running.devices import return_freed_memory
 from explorer.running.network import build, plan_of
 
 GRAD_CAM, PATH = 1.1, 1.05  # times Captum's own call; times the passes at the best batch
+MANY = 0.8  # times Captum's call on torchvision's module, at that call's best batch
+BATCHES = (4, 8, 16)
 STEPS = 50
 
 
@@ -33,6 +42,90 @@ def tables(quick: bool) -> Iterator[Table]:
         ("images at once", "takes", "ours / this", "promise", "kept"),
         child(__name__, "path", "1" if quick else "3"),
         ["Passes: forward and backward with respect to the image alone, as many as the method has steps."],
+    )
+    yield Table(
+        "Methods of many passes, 224 px, one torch thread, processor time",
+        ("method", "ours", "Captum's call", "its best batch", "ours / Captum's", "promise", "kept", "maps agree to"),
+        child(__name__, "many", "1" if quick else "3", OMP_NUM_THREADS="1"),
+        [
+            f"The same windows ({WINDOW}, by {STRIDE} pixels), samples ({SAMPLES}) and steps ({SAMPLES}) on",
+            "torchvision's module with the same weights, freed memory going back for both. Agreement: the largest",
+            "difference of the maps as a share of the largest value; of gradients, the cosine.",
+        ],
+    )
+
+
+WINDOW, STRIDE, SAMPLES = 64, 40, 24
+
+
+def many(rounds: int) -> list[tuple[str, ...]]:
+    """The library's methods against Captum's at its best batch, which is found first."""
+    warnings.simplefilter("ignore")
+    return_freed_memory()
+    rows = []
+    for name in ("resnet18", "resnet50"):
+        shared, theirs = build(plan(PRESETS[name])), torchvision.models.get_model(name).eval()
+        image = picture(name)
+        calibrate(shared, torch.cat([image, image.flip(3), image.flip(2), image.roll(50, 3)]))
+        theirs.load_state_dict(shared.state_dict())
+        regions = torch.arange(49).view(7, 7).repeat_interleave(32, 0).repeat_interleave(32, 1)
+        for method, peer, chosen in peers(theirs, image, regions):
+            ours = partial(attribute, shared, image, Class(3), method, chosen)
+            took: dict[int, float] = {}
+            peer(8)  # warms up
+            for batch in BATCHES:
+                began = time.process_time()
+                peer(batch)
+                took[batch] = time.process_time() - began
+            best = min(took, key=took.__getitem__)
+            contenders = {"ours": ours, "peer": partial(peer, best)}
+            times = interleaved(contenders, 0, clock=time.process_time, least=rounds)
+            found = ratios(times["ours"], times["peer"])
+            one, other = np.ravel(ours().map), peer(best).detach().numpy().ravel()
+            if method == "integrated_gradients":
+                agree = f"cosine {one @ other / np.linalg.norm(one) / np.linalg.norm(other):.5f}"
+            else:
+                one = np.broadcast_to(one, (len(other) // len(one), len(one))).ravel()
+                agree = f"{np.abs(one - other).max() / np.abs(other).max():.1e}"
+            promise = promised(statistics.median(found), at_most=MANY)
+            what = ms(times["ours"]), ms(times["peer"]), str(best), f"{statistics.median(found):.3f}"
+            rows.append((f"{name}, {method}", *what, *promise, agree))
+    return rows
+
+
+Peer = tuple[str, Callable[[int], Tensor], Settings]
+
+
+def peers(theirs: torch.nn.Module, image: Tensor, regions: Tensor) -> tuple[Peer, ...]:
+    """Each method's call of Captum by its batch, and ours by its settings."""
+
+    def occlusion(batch: int) -> Tensor:
+        window, strides = (3, WINDOW, WINDOW), (3, STRIDE, STRIDE)
+        with torch.no_grad():
+            found: Tensor = captum.Occlusion(theirs).attribute(
+                image, window, strides, target=3, baselines=0, perturbations_per_eval=batch
+            )
+        return found[:, :1]
+
+    def lime(batch: int) -> Tensor:
+        torch.manual_seed(0)
+        similarity = get_exp_kernel_similarity_function("cosine", kernel_width=0.25)
+        with torch.no_grad():
+            found: Tensor = captum.Lime(theirs, Surrogate(ridge=1), similarity).attribute(
+                image, target=3, feature_mask=regions, n_samples=SAMPLES, perturbations_per_eval=batch
+            )
+        return found[:, :1]
+
+    def path(batch: int) -> Tensor:
+        found: Tensor = captum.IntegratedGradients(theirs).attribute(
+            image, target=3, n_steps=SAMPLES, internal_batch_size=batch
+        )
+        return found
+
+    return (
+        ("occlusion", occlusion, Settings(window=WINDOW, stride=STRIDE)),
+        ("lime", lime, Settings(superpixels=regions.numpy(), samples=SAMPLES)),
+        ("integrated_gradients", path, Settings(steps=SAMPLES)),
     )
 
 
@@ -107,4 +200,5 @@ if __name__ == "__main__":
     import json
     import sys
 
-    print(json.dumps(one(float(sys.argv[2])) if sys.argv[1] == "one" else path(int(sys.argv[2]))))
+    what, how_long = sys.argv[1:]
+    print(json.dumps({"one": one, "many": many, "path": path}[what](int(how_long))))

@@ -194,7 +194,8 @@ def fitting(
     """How many images go through the network at once, and how many bytes that takes, scratch space included.
 
     A method that `rescales` takes a baseline through with each image, and copies what goes into and comes out of every
-    module with a rule; a `fast` form of the network has weights of its own. Raises BudgetError where `fewest` images are too many, for what `title` names.
+    module with a rule; a `fast` form of the network has weights of its own. Raises BudgetError where `fewest` images
+    are too many, for what `title` names.
     """
     one, two = _of_one_and_two(plan, gradients)
     copied = sum(

@@ -122,6 +122,30 @@ def _filled(module: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
     return found
 
 
+ENOUGH = 512  # positions of all images together; with fewer, copying the weights for oneDNN takes longer than it saves
+
+
+class Pointwise(nn.Module):
+    """A 1x1 convolution. With one thread and less than 16 images torch does not give these to oneDNN, unless they have
+    a dilation, which is nothing to a kernel of one pixel: 0.80 to 0.86 of the time (8 images, ResNet-50's layers).
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight, self.bias = conv.weight, conv.bias
+        self.stride, self.groups = conv.stride, conv.groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        dilation = 2 if x.shape[0] * x.shape[2] * x.shape[3] >= ENOUGH else 1
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, dilation, self.groups)
+
+
+def quicker(module: nn.Module) -> nn.Module | None:
+    if not isinstance(module, nn.Conv2d) or module.kernel_size != (1, 1) or any(module.padding):
+        return None
+    return Pointwise(module)
+
+
 RUNNING = (
     Running(
         kind="conv",
@@ -135,6 +159,7 @@ RUNNING = (
         kaiming={"nn.Conv2d": 'nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")'},
         followed=followed,
         preceded=preceded,
+        quicker=quicker,
         fresh=True,
     ),
 )
