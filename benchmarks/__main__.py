@@ -14,6 +14,7 @@ QUESTIONS = {
     "sessions": "Do two sessions on one network get in each other's way?",
     "reruns": "How long is the server busy when a slider moves?",
     "beside": "What does a visitor who turns a slider notice of others' heavy work, and when does that end?",
+    "gpu": "On a GPU: how fast are forward passes, attribution and training, and two visitors at once?",
     "memory": "Are the estimates of memory right?",
     "design": "How long do the drawing, the curves under the sliders and the search take?",
     "gradients": "What does measuring the gradient flow cost beyond the forward and backward passes?",
