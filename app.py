@@ -3,6 +3,7 @@
 import streamlit as st
 
 from controls import lesions, session, uploads
+from controls.coming_back import coming_back
 from controls.panels.copy_link import copy_link
 from controls.panels.guide import ICON, guide
 from controls.services import checkpoints
@@ -51,6 +52,7 @@ except ExplorerError as refusal:
     refused = refusal
 page = st.navigation(pages)  # after the link is written, so that a turn of the page is one step back in the browser
 session.arrived()
+coming_back()
 
 try:
     if refused:

@@ -32,10 +32,11 @@ class Limits(NamedTuple):
 def limits(free: int | None = None) -> Limits:
     """`free` is the device's free memory in bytes; None: this machine's.
 
-    EXPLORER_MAX_OPERATIONS, EXPLORER_MAX_PARAMS and EXPLORER_MAX_MEMORY (bytes, or 512MB, 4GB) come first.
-    Raises ValueError, naming the variable, for one that is not a number.
+    EXPLORER_MAX_OPERATIONS, EXPLORER_MAX_PARAMS and EXPLORER_MAX_MEMORY (bytes, or 512MB, 4GB) come first. Memory is
+    shared out among the servers of this machine. Raises ValueError, naming the variable, for one that is not a number.
     """
     memory = setting("EXPLORER_MAX_MEMORY") or int(SHARE * (free_memory() if free is None else free))
+    memory //= servers()
     return Limits(
         operations=setting("EXPLORER_MAX_OPERATIONS") or MOST_OPERATIONS,
         params=setting("EXPLORER_MAX_PARAMS") or memory // 4,
@@ -109,6 +110,11 @@ def lately(ask: Callable[..., int], *about: Any) -> int:
             answer = ask(*about)
             _answers[ask, about] = time.monotonic(), answer
         return answer
+
+
+def servers() -> int:
+    """How many servers of the app share this machine, as EXPLORER_SERVERS says; `make serve` sets it."""
+    return setting("EXPLORER_SERVERS") or 1
 
 
 NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)(MB|GB)?")
