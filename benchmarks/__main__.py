@@ -13,6 +13,7 @@ QUESTIONS = {
     "forward": "Is a network built from a plan as fast as one written by hand, and what does keeping tensors cost?",
     "sessions": "Do two sessions on one network get in each other's way?",
     "reruns": "How long is the server busy when a slider moves?",
+    "many": "How long do 50 and 100 visitors wait who turn a knob at the same time?",
     "beside": "What does a visitor who turns a slider notice of others' heavy work, and when does that end?",
     "gpu": "On a GPU: how fast are forward passes, attribution and training, and two visitors at once?",
     "memory": "Are the estimates of memory right?",

@@ -42,6 +42,7 @@ class Talk:
     def __init__(self, link: Mapping[str, str] | str = "", page: str = "") -> None:
         self.query = link if isinstance(link, str) else urlencode(link)
         self.page = page
+        self.session = ""  # its name on the server, to which files are sent
         self.widgets: dict[str, Widget] = {}
         self.texts: list[str] = []
         self._hash = ""
@@ -80,6 +81,8 @@ class Talk:
         kind = message.WhichOneof("type")
         if kind == "delta" and message.delta.WhichOneof("type") == "new_element":
             self._element(message.delta.new_element)
+        elif kind == "new_session":
+            self.session = message.new_session.initialize.session_id
         elif kind == "navigation":
             self._hash = message.navigation.page_script_hash
         elif kind == "page_info_changed":

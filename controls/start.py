@@ -16,8 +16,11 @@ def warm_up() -> None:
     Streamlit collects garbage after every rerun, and with torch imported each collection walks half a million
     objects that never die: 168 ms, against 4 ms once they are frozen. (Collection stays on: cycles that hold
     tensors must still be freed.)
+
+    pandas, since Plotly looks whether it is there, and takes it for whole while another visitor's thread imports it.
     """
     processes.warm_up()
+    import pandas  # noqa: F401
     import plotly.graph_objects  # noqa: F401
     import torchvision  # noqa: F401
 
