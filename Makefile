@@ -1,4 +1,5 @@
-# `make run` and `make test` set up what they need in .venv; nothing else is touched, but for Chromium's package.
+# `make run` and `make test` set up what they need in .venv; nothing else is touched, but for the
+# packages of Chromium and HAProxy, which `make test` installs where they are missing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -5,6 +5,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
@@ -143,19 +144,18 @@ class Visitor:
         self.patience = patience
 
     def __enter__(self) -> Self:
-        self._socket = connect(
+        connecting = connect(
             f"ws{self.address.removeprefix('http')}/_stcore/stream",
             subprotocols=[Subprotocol("streamlit")],
             additional_headers=cookie_header(self.cookies),
             max_size=None,
         )
-        try:
+        with ExitStack() as stack:
+            self._socket = stack.enter_context(connecting)
             assert self._socket.response
             self.cookies |= cookies_set(self._socket.response.headers.get_all("Set-Cookie"))
             self.opened = self.rerun()  # seconds
-        except BaseException:
-            self._socket.close()
-            raise
+            self._leave = stack.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -163,7 +163,7 @@ class Visitor:
 
     def close(self) -> None:
         """As a browser whose tab is closed, also while another thread waits for an answer."""
-        self._socket.close()
+        self._leave.close()
 
     def set(self, key: str, value: Value) -> float:
         """Seconds from the message that a widget has another value, or was pressed (True), to the end of the script."""

@@ -76,6 +76,7 @@ def test_numbers_are_those_of_the_code():
         "EXPLORER_MAX_PARAMS": "what fits in that memory",
         "EXPLORER_MAX_OPERATIONS": "20000",
         "EXPLORER_MAX_UPLOADS": "a quarter of the memory that is free when the server starts",
+        "EXPLORER_SERVERS": "`1`",
         "EXPLORER_CHECKPOINTS": "none",
         "EXPLORER_TRAINING": "`mine` on this machine alone, else `shared`",
         "EXPLORER_WORKERS": "one for two cores",
