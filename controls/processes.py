@@ -2,10 +2,10 @@
 
     value, seconds = carry_out(partial(function, *arguments), visitor, progress, meanwhile)
 
-`function(*arguments, progress)` is a module's, and arguments and value can be pickled. What is going on in a process
-stands back behind every page, and the system shares out what is left among the processes, so
-among visitors: each has one at most. Beyond `most()` visitors they wait in line. A process keeps the networks that it
-has built, and is chosen again for the same one.
+`function(*arguments, progress)` is a module's, and arguments and value can be pickled. What goes on in a process stands
+back behind every page, and the system shares out what is left among the processes, so among visitors: each has one at
+most. Beyond `most()` visitors they wait in line. A process keeps the networks that it has built, and is chosen again
+for the same one.
 
 Work ends where its visitor has gone, stops it or wants something else: whatever `meanwhile` or `progress` raises ends
 it, and a process that does not answer to that within `GRACE` seconds is killed. Another is then ready: one more than
@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from explorer.counting.budget import BudgetError, free_memory
+from explorer.counting.budget import BudgetError, free_memory, servers
 from explorer.running import devices
 
 T = TypeVar("T")
@@ -52,15 +52,20 @@ class _Gone(Exception):
 
 
 def most() -> int:
-    """Visitors whose work goes on at once: EXPLORER_PROCESSES, or four for each core; with 0 everything is done in the
-    server's own process. Raises ValueError, naming the variable, for what is no whole number.
+    """Visitors whose work goes on at once: EXPLORER_PROCESSES, or four for each core of this server's; with 0 everything
+    is done in the server's own process. Raises ValueError, naming the variable, for what is no whole number.
     """
     text = os.environ.get(SETTING, "").strip()
     if text and not (text.isascii() and text.isdigit() and len(text) < 5):
         raise ValueError(f"{SETTING}={text!r} is not a whole number")
     if os.name != "posix":  # elsewhere a process is not handed its end of a pipe
         return 0
-    return int(text) if text else FOR_EACH_CORE * (os.cpu_count() or 1)
+    return int(text) if text else FOR_EACH_CORE * cores()
+
+
+def cores() -> int:
+    """Those of the machine, shared out among its servers."""
+    return max(1, (os.cpu_count() or 1) // servers())
 
 
 def carry_out(
@@ -218,7 +223,7 @@ class _Pool:
 
     def threads(self) -> int:
         """Of torch, for one of those at work."""
-        return max(1, (os.cpu_count() or 1) // max(1, len(self.at_work)))
+        return max(1, cores() // max(1, len(self.at_work)))
 
     def take(self, visitor: Hashable, network: Hashable, meanwhile: Meanwhile) -> _Process:
         """A process, once it is this visitor's turn. Raises what `meanwhile` raises."""
