@@ -24,7 +24,6 @@ from served import accepts, listens_at, own_addresses, wait_until_healthy
 from visitor import photo
 
 from benchmarks.visitor import Visitor, cookies_set
-from controls import uploads
 from deploy import serve
 from explorer.counting import budget
 from explorer.families import PRESETS, plan
@@ -182,10 +181,8 @@ def test_each_server_has_its_part_of_the_machine(monkeypatch, tmp_path):
     monkeypatch.setenv("EXPLORER_SERVERS", given["EXPLORER_SERVERS"])
     monkeypatch.setattr(budget, "free_memory", lambda: 24 * 10**9)
     assert budget.limits().memory == 4 * 10**9  # a third of a half
-    assert uploads.server_limit() == 2 * 10**9  # a third of a quarter
     monkeypatch.setenv("EXPLORER_MAX_MEMORY", "6GB")
-    monkeypatch.setenv("EXPLORER_MAX_UPLOADS", "3GB")
-    assert (budget.limits().memory, uploads.server_limit()) == (2 * 10**9, 10**9)
+    assert budget.limits().memory == 2 * 10**9
 
 
 # ---- as visitors find it ----
