@@ -2,7 +2,8 @@
 
 Each has a web socket of their own through HAProxy, as a browser has, and turns the growth rate of DenseNet-121 every 3
 seconds, no two in step. A wait lasts from the message that a slider has moved to the end of the script; whoever waits
-longer than 3 seconds turns again at once. Every answer is checked: parameters and MACs to the last digit.
+longer than 3 seconds turns again at once. Before that each server has shown every value once, and its visitors have
+turned for a while. Every answer is checked: parameters and MACs to the last digit.
 
 All visitors live in this process, which has to share the cores with the servers; its own processor time is told.
 """
@@ -16,8 +17,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from itertools import cycle
 from operator import attrgetter
 from statistics import median, quantiles
 from typing import NamedTuple
@@ -28,7 +31,7 @@ from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 from benchmarks.measure import ROOT, UNPROMISED, Table, promised
-from benchmarks.visitor import Talk
+from benchmarks.visitor import Talk, cookies_set
 from explorer.families import PRESETS, write_plan
 
 NETWORK, KEY = "densenet121", "densenet.growth_rate"
@@ -51,7 +54,8 @@ def tables(quick: bool) -> Iterator[Table]:
     rows = []
     for servers in SERVERS:
         with serving(servers) as (address, processes):
-            for visitors, found in asyncio.run(visited(address, processes, warming, seconds)):
+            counts = VISITORS[:1] if quick and servers < max(SERVERS) else VISITORS
+            for visitors, found in asyncio.run(visited(address, processes, counts, warming, seconds)):
                 rows += rows_of(servers, visitors, found)
     yield Table(
         f"The growth rate of DenseNet-121, turned by each visitor every {EVERY:g} s, {seconds:.0f} s long",
@@ -151,17 +155,19 @@ def wait_until_healthy(port: int, started: psutil.Popen) -> None:
 
 
 async def visited(
-    address: str, processes: dict[str, list[psutil.Process]], warming: float, seconds: float
+    address: str, processes: dict[str, list[psutil.Process]], counts: Sequence[int], warming: float, seconds: float
 ) -> list[tuple[int, Found]]:
     """First by some visitors, and then by more."""
     expected = {value: costs(value) for value in VALUES}
     visitors: list[Visitor] = []
     results = []
     try:
-        for count in VISITORS:
+        for count in counts:
             few = asyncio.Semaphore(OPENING)
             new = [Visitor(number, expected) for number in range(len(visitors), count)]
             await asyncio.gather(*(one.open(address, few) for one in new))
+            if not visitors:
+                await see_all(new)
             visitors += new
             await turn_all(visitors, warming)
             before = busy(processes)
@@ -175,6 +181,19 @@ async def visited(
     finally:
         await asyncio.gather(*(one.close() for one in visitors))
     return results
+
+
+async def see_all(visitors: "list[Visitor]") -> None:
+    """Each server shows each value once, since afterwards it remembers its plan and curves."""
+    by_server: defaultdict[str, list[Visitor]] = defaultdict(list)
+    for one in visitors:
+        by_server[one.server].append(one)
+
+    async def see(together: list[Visitor]) -> None:
+        for value, one in zip(VALUES, cycle(together), strict=False):
+            await one.set(value)
+
+    await asyncio.gather(*map(see, by_server.values()))
 
 
 async def turn_all(visitors: "list[Visitor]", seconds: float) -> float:
@@ -216,7 +235,9 @@ class Visitor:
                     max_size=None,
                 )
             )
-            await self._rerun(None)
+            assert self.socket.response
+            self.server = cookies_set(self.socket.response.headers.get_all("Set-Cookie"))["explorer_server"]
+            await self.set(None)
 
     async def close(self) -> None:
         await self.leave.aclose()
@@ -230,7 +251,7 @@ class Visitor:
             await asyncio.sleep(due - time.perf_counter())
             value = self.random.choice([one for one in VALUES if one != value])
             try:
-                self.waits.append(await self._rerun(value))
+                self.waits.append(await self.set(value))
             except (RuntimeError, LookupError, OSError, WebSocketException) as error:
                 self.failed.append(f"{type(error).__name__}: {error}")
                 return
@@ -239,10 +260,11 @@ class Visitor:
                 self.wrong.append(f"growth rate {value}: {found} instead of {self.expected[value]}")
             due = max(due + EVERY, time.perf_counter())
 
-    async def _rerun(self, value: int | None) -> float:
+    async def set(self, value: int | None) -> float:
+        """Seconds until the script has ended; without a value, of the first visit."""
         request = self.talk.request(None if value is None else {KEY: value})
         began = time.perf_counter()
         await self.socket.send(request)
-        while not self.talk.take(await asyncio.wait_for(self.socket.recv(), PATIENCE)):
+        while not self.talk.take(await asyncio.wait_for(self.socket.recv(decode=False), PATIENCE)):
             pass
         return time.perf_counter() - began

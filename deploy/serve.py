@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -139,11 +140,15 @@ def main() -> int:
         print(refused, file=sys.stderr)
         return 1
     os.chdir(ROOT)
-    runtime = ROOT / "artefacts" / f"serve-{wanted.port}"
-    runtime.mkdir(parents=True, exist_ok=True)
-    (runtime / "haproxy.cfg").write_text(configuration(wanted), encoding="utf-8")
-    given = variables(wanted, runtime, proxy, os.environ)
-    checked = subprocess.run([proxy, "-c", "-q", "-f", runtime / "haproxy.cfg"], env=given)
+    with tempfile.TemporaryDirectory(prefix="explorer-serve-") as runtime:
+        return start(wanted, variables(wanted, Path(runtime), proxy, os.environ))
+
+
+def start(wanted: Asked, given: dict[str, str]) -> int:
+    """With these variables, until it is ended; what the process then returns."""
+    written = Path(given["EXPLORER_RUNTIME"], "haproxy.cfg")
+    written.write_text(configuration(wanted), encoding="utf-8")
+    checked = subprocess.run([given["EXPLORER_HAPROXY"], "-c", "-q", "-f", written], env=given)
     if checked.returncode:
         return 1  # it has said why
     command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(HERE / "supervisord.conf")]
