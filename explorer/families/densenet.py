@@ -9,6 +9,7 @@ from explorer.families.config import Config, Stem, read_stem, write_stem
 from explorer.families.family import Family, Preset
 from explorer.families.tensors import Tensors, kept_share
 from explorer.plan import Op, Recorder
+from explorer.plan.kinds.joins import Features
 
 
 class DenseNetConfig(Config, Stem):
@@ -61,7 +62,7 @@ def write(net: Recorder, cfg: DenseNetConfig) -> None:
         x = write_stem(net, cfg, ("conv0", "norm0", "relu0", "pool0"), activate=cfg.stem != "cifar")
     for b, layers in enumerate(cfg.blocks, start=1):
         with net.stage(f"block {b}", f"features.denseblock{b}."):
-            features = [x]
+            features = Features([x])
             for i in range(1, layers + 1):
                 with net.block(f"layer {i}", f"denselayer{i}."):
                     features.append(dense_layer(net, features, cfg.growth_rate, cfg))
@@ -74,7 +75,7 @@ def write(net: Recorder, cfg: DenseNetConfig) -> None:
         net.linear("classifier", net.global_pool("avgpool", x), cfg.classes)
 
 
-def dense_layer(net: Recorder, features: list[Op], k: int, cfg: DenseNetConfig) -> Op:
+def dense_layer(net: Recorder, features: Features, k: int, cfg: DenseNetConfig) -> Op:
     """Norm-ReLU-1x1 to b*k, norm-ReLU-3x3 to k, on the concat of all earlier features.
 
     (sum of C_i, H, W) -> (k, H, W)

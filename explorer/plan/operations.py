@@ -60,12 +60,12 @@ class Plan:
 
     @cached_property
     def params(self) -> int:
-        return sum(op.params for op in self.ops)
+        return sum([op.params for op in self.ops])
 
     @cached_property
     def macs(self) -> int:
         """Multiply-accumulates of one image's forward pass; FLOPs are twice as many."""
-        return sum(op.macs for op in self.ops)
+        return sum([op.macs for op in self.ops])
 
     @cached_property
     def readers(self) -> dict[str, tuple[str, ...]]:

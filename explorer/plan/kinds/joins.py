@@ -1,6 +1,6 @@
 """Joins, where tensors meet: their sum, a product with a gate, or all of them side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from explorer.plan.kinds.kind import UNCOUNTED, Kind, keeps_inputs, keeps_nothing, same_position
 from explorer.plan.kinds.pools import global_pool
@@ -23,17 +23,43 @@ def multiply(net: Writer, name: str, x: Op, gate: Op) -> Op:
     return net.write(name, "multiply", (x.name, gate.name), x.shape, 0, 0, x.stride, field, None)
 
 
-def concat(net: Writer, name: str, xs: Sequence[Op]) -> Op:
-    """Along channels. Of a single tensor nothing is made."""
-    if len(xs) == 1:
-        return xs[0]
-    names, _, _, shapes, _, _, strides, fields, *_ = zip(*xs, strict=True)
-    channels, heights, widths = zip(*shapes, strict=True)
-    h, w = heights[0], widths[0]
-    if heights.count(h) < len(xs) or widths.count(w) < len(xs):
-        listed = ", ".join(f"{x.name} {x.shape}" for x in xs)
-        raise ValueError(f"{name} joins {listed}: heights and widths must be equal")
-    return net.write(name, "concat", names, (sum(channels), h, w), 0, 0, strides[0], max(fields), None)
+class Features:
+    """Tensors that stand side by side, for a concat. One more is added without a look at those that are there: the
+    layers of a dense block read ever longer lists.
+    """
+
+    __slots__ = ("first", "names", "receptive_field", "shape")
+
+    def __init__(self, xs: Iterable[Op]) -> None:
+        """Raises ValueError where heights or widths differ."""
+        self.first, *others = xs
+        self.names: tuple[str, ...] = (self.first.name,)
+        self.shape, self.receptive_field = self.first.shape, self.first.receptive_field
+        for x in others:
+            self.append(x)
+
+    def append(self, x: Op) -> None:
+        """Raises ValueError as above."""
+        channels, h, w = self.shape
+        more, height, width = x.shape
+        if height != h or width != w:
+            beside = f"{self.first.name} {self.first.shape}"
+            raise ValueError(f"{x.name} {x.shape} is to stand beside {beside}: heights and widths must be equal")
+        self.names += (x.name,)
+        self.shape = channels + more, h, w
+        if x.receptive_field > self.receptive_field:
+            self.receptive_field = x.receptive_field
+
+
+def concat(net: Writer, name: str, xs: Iterable[Op] | Features) -> Op:
+    """Along channels. Of a single tensor nothing is made. Raises ValueError where heights or widths differ."""
+    try:
+        found = xs if isinstance(xs, Features) else Features(xs)
+    except ValueError as refusal:
+        raise ValueError(f"{name} cannot join these: {refusal}") from None
+    if len(found.names) == 1:
+        return found.first
+    return net.write(name, "concat", found.names, found.shape, 0, 0, found.first.stride, found.receptive_field, None)
 
 
 def of_map_or_gate(op: Op, x: Op, i: int) -> tuple[int, int]:
