@@ -52,8 +52,8 @@ class _Gone(Exception):
 
 
 def most() -> int:
-    """Visitors whose work goes on at once: EXPLORER_PROCESSES, or four for each core of this server's; with 0 everything
-    is done in the server's own process. Raises ValueError, naming the variable, for what is no whole number.
+    """Visitors whose work goes on at once: EXPLORER_PROCESSES, or four for each of this server's cores; with 0
+    everything is done in the server's own process. Raises ValueError, naming the variable, for what is no whole number.
     """
     text = os.environ.get(SETTING, "").strip()
     if text and not (text.isascii() and text.isdigit() and len(text) < 5):
