@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from explorer.families import FAMILIES, PRESETS, TITLES, Config, Family, Preset
+from explorer.families import FAMILIES, PRESETS, TITLES, Config, Family, Preset, known_as
 from explorer.plan import Recorder
 
 
@@ -55,7 +55,8 @@ def made(**fields: Any) -> Family:
 
 
 def register(monkeypatch: pytest.MonkeyPatch, family: Family) -> Family:
-    """The family as if it had a file, until the test ends."""
+    """The family as if it had a file, until the test ends. What is remembered of families was of those before it."""
+    known_as.cache_clear()
     monkeypatch.setitem(FAMILIES, family.name, family)
     for name, preset in family.presets.items():
         monkeypatch.setitem(PRESETS, name, preset.config)
