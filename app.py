@@ -11,7 +11,7 @@ from controls.sidebar.device_form import device_form
 from controls.sidebar.network_form import network_form
 from controls.sidebar.open_form import open_form
 from controls.sidebar.weights_form import weights_form
-from controls.start import settle, warm_up
+from controls.start import warm_up
 from controls.text import plain
 from explorer.errors import ExplorerError
 
@@ -65,4 +65,3 @@ try:
     page.run()
 except ExplorerError as refusal:
     st.error(plain(str(refusal)), icon=":material/block:")
-settle(page.title)

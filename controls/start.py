@@ -6,16 +6,15 @@ import streamlit as st
 
 from controls import processes
 
-SELDOM = 20_000  # new objects after which Python looks for garbage by itself; 700 unless told, 30 times in a rerun
+SELDOM = 20_000  # new objects after which Python looks among the newest for garbage; 700 unless told, 30 times a rerun
 
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> None:
     """Import what every page needs, and take it out of the garbage collector's sight; start a process for heavy work.
 
-    Streamlit collects garbage after every rerun, and with torch imported each collection walks half a million
-    objects that never die: 168 ms, against 4 ms once they are frozen. (Collection stays on: cycles that hold
-    tensors must still be freed.)
+    With torch imported each full collection walks half a million objects that never die: 168 ms, against 4 ms once they
+    are frozen. (Collection stays on: cycles must still be freed.)
 
     pandas, since Plotly looks whether it is there, and takes it for whole while another visitor's thread imports it.
     """
@@ -30,13 +29,3 @@ def warm_up() -> None:
     gc.freeze()
     # in between, plans are written of thousands of tuples, none of them in a cycle
     gc.set_threshold(SELDOM, *gc.get_threshold()[1:])
-
-
-@st.cache_resource(show_spinner=False)
-def settle(page: str) -> None:
-    """After a page's first run: what it imported and remembered for all visitors is there to stay, too.
-
-    Once a page, since what one visitor leaves in a cycle then stays as well.
-    """
-    gc.collect()
-    gc.freeze()

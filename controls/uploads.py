@@ -34,6 +34,7 @@ MOST_PICTURES = 12  # of one visitor's own that are kept
 EACH = kept.EACH  # bytes that a file is counted as at least
 SHARE = 4  # all files together: one part in so many of the memory that is free when the server starts
 LONGEST_NAP = 60.0  # seconds that a busy server may be late
+COLLECTS_EACH = 30.0  # seconds between two looks for garbage
 PATIENCE = 30.0  # seconds that a session without a browser is kept: a short loss of the network
 UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/([^/]+)/?")
 
@@ -179,11 +180,13 @@ def told() -> list[str]:
 
 
 async def free_closed_sessions(patience: float = PATIENCE, pause: float = 5.0) -> None:
-    """Ends each session that has been without a browser for `patience` seconds; goes on until it is cancelled.
+    """Ends each session that has been without a browser for `patience` seconds, and collects garbage now and then,
+    which Streamlit would do after each run of a page, among all visitors' objects; goes on until it is cancelled.
 
-    Streamlit lets go of them when the next visitor comes, and so of nothing on a server that nobody visits.
+    Streamlit lets go of sessions when the next visitor comes, and so of nothing on a server that nobody visits.
     """
     since: Mapping[str, float] = {}
+    collected = time.monotonic()
     while True:
         slept_from = time.time()
         await asyncio.sleep(pause)
@@ -200,8 +203,10 @@ async def free_closed_sessions(patience: float = PATIENCE, pause: float = 5.0) -
         kept.hold(open_sessions.difference(over))
         if not woken:  # the machine: other processes have had no chance either to say what their pages have
             await asyncio.to_thread(kept.expire)
+        if over or now - collected >= COLLECTS_EACH:
+            gc.collect()
+            collected = time.monotonic()
         if over:
-            gc.collect()  # Streamlit does so after a run of the script, of which there may be none
             _trim()
 
 
