@@ -35,7 +35,7 @@ HEAVY = {
     ),
     "Occlusion": ("attribution", {"network": "resnet50", "methods": "occlusion"}, "work.Explain"),
     "LIME": ("attribution", {"network": "resnet50", "methods": "lime", "samples": "2000"}, "work.Explain"),
-    "Gradient flow": ("gradient-flow", {"network": "resnet152", "batch": "32", "seeds": "10"}, "work.Measure"),
+    "Gradient flow": ("gradient-flow", {"network": "resnet50", "batch": "32", "seeds": "10"}, "work.Measure"),
 }
 
 
