@@ -5,7 +5,9 @@ or beside the other workers of pytest-xdist, two are ten times slower than one.
 """
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +19,12 @@ os.environ.setdefault("EXPLORER_PROCESSES", "0")
 _own = tempfile.TemporaryDirectory(prefix="explorer-tests-")
 for _name in ("runs", "data", "uploads"):
     os.environ[f"EXPLORER_{_name.upper()}"] = os.path.join(_own.name, _name)
+
+
+CHROMIUM = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
 
 
 @pytest.fixture
@@ -33,6 +41,19 @@ def navigation(monkeypatch: pytest.MonkeyPatch) -> None:
         PagesManager.uses_pages_directory = False
 
     monkeypatch.setattr(PagesManager, "__init__", init)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One for each test process: Playwright does not start twice in one."""
+    from playwright.sync_api import sync_playwright
+
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    assert found, "there is no Chromium; `make browser` installs one"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM.split())
+        yield browser
+        browser.close()
 
 
 # of a quarter of a minute and more: begun last, they would keep one worker busy while the other has nothing left

@@ -5,7 +5,6 @@ Screenshots of the pages are left in artefacts/.
 
 import io
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from served import free_port, wait_until_healthy
 from torchvision.models import DenseNet
 
@@ -50,10 +49,6 @@ LOOKED_AT = {
 }  # DenseNet-121 elsewhere
 OWN = ("http://127.0.0.1:", "data:", "blob:")  # what pages may ask for; the rest of the world is no part of it
 PATIENCE = 30_000  # milliseconds; a busy machine is slow, and nothing here waits longer than it must
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 # Streamlit looks for its server beside the page first, and then at the root
 PROBE = re.compile(r"https?://[^/]+/[^/]+/_stcore/(health|host-config)$")
 
@@ -76,16 +71,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def window() -> Iterator[BrowserContext]:
-    """Of a browser; its tabs are visitors, who share what it keeps of the server's files."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    assert found, "there is no Chromium; `make browser` installs one"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS.split())
-        window = browser.new_context()
-        window.set_default_timeout(PATIENCE)
-        yield window
-        browser.close()
+def window(browser: Browser) -> BrowserContext:
+    """Its tabs are visitors, who share what it keeps of the server's files."""
+    window = browser.new_context()
+    window.set_default_timeout(PATIENCE)
+    return window
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import http.client
 import os
 import random
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +18,7 @@ from urllib.parse import parse_qs
 
 import psutil
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from served import accepts, listens_at, own_addresses, wait_until_healthy
 from visitor import photo
 
@@ -30,7 +29,6 @@ from explorer.families import PRESETS, plan
 
 ROOT = Path(__file__).parents[1]
 COOKIE = "explorer_server"
-CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 OUTSIDE = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "STREAMLIT_SERVER"))}
 
 
@@ -265,32 +263,29 @@ def kill(served: Served, port: str) -> None:
 
 
 @pytest.mark.browser
-def test_a_page_comes_back_by_itself_when_its_server_dies(served):
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    assert found, "there is no Chromium; `make browser` installs one"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM)
-        page = browser.new_page()
-        page.set_default_timeout(30_000)
-        expect.set_options(timeout=30_000)
-        page.goto(f"{served.address}/feature-maps?network=resnet20_cifar")
-        settled(page)
-        page.get_by_role("slider", name="Width").press("ArrowRight")
-        expect(page).to_have_url(re.compile(r"width=20"))
-        settled(page)
-        died = server_of(page)
-        kill(served, died)
-        expect(page.get_by_role("slider", name="Width")).to_be_disabled()
-        expect(page.get_by_role("slider", name="Width")).to_be_enabled()
-        settled(page)
-        assert server_of(page) != died
-        expect(page).to_have_url(re.compile(r"network=resnet20_cifar&width=20"))
-        expect(page.get_by_role("slider", name="Width")).to_have_value("20")
-        picture = {"name": "mine.png", "mimeType": "image/png", "buffer": photo()}
-        page.locator("[data-testid=stMain] [data-testid=stFileUploader] input[type=file]").set_input_files(picture)
-        expect(page.get_by_role("combobox", name="Picture")).to_have_value(re.compile("mine"))
-        settled(page)
-        browser.close()
+def test_a_page_comes_back_by_itself_with_its_picture_when_its_server_dies(served, browser: Browser):
+    page = browser.new_page()
+    page.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
+    page.goto(f"{served.address}/feature-maps?network=resnet20_cifar")
+    settled(page)
+    page.get_by_role("slider", name="Width").press("ArrowRight")
+    expect(page).to_have_url(re.compile(r"width=20"))
+    settled(page)
+    picture = {"name": "mine.png", "mimeType": "image/png", "buffer": photo()}
+    page.locator("[data-testid=stMain] [data-testid=stFileUploader] input[type=file]").set_input_files(picture)
+    expect(page.get_by_role("combobox", name="Picture")).to_have_value(re.compile("mine"))
+    settled(page)
+    died = server_of(page)
+    kill(served, died)
+    expect(page.get_by_role("slider", name="Width")).to_be_disabled()
+    expect(page.get_by_role("slider", name="Width")).to_be_enabled()
+    settled(page)
+    assert server_of(page) != died
+    expect(page).to_have_url(re.compile(r"network=resnet20_cifar&width=20"))
+    expect(page.get_by_role("slider", name="Width")).to_have_value("20")
+    expect(page.get_by_role("combobox", name="Picture")).to_have_value(re.compile("mine"))  # servers share what is sent
+    page.close()
 
 
 def server_of(page: Page) -> str:
