@@ -1,5 +1,6 @@
 """Maps against Captum called directly, axioms, finite differences and hand computation; and nothing is left behind."""
 
+import dataclasses
 import threading
 import warnings
 from functools import partial
@@ -13,6 +14,7 @@ from captum.attr._utils import visualization
 from possible import EXAMPLES, small
 from torch import nn
 
+from controls.services.localisations import Examined, examples
 from explorer.analyses.attribution import checks
 from explorer.analyses.attribution.attribute import attribute, default_operation, fitting, on_pixels
 from explorer.analyses.attribution.baselines import TITLES, baseline, superpixels
@@ -26,6 +28,7 @@ from explorer.families import FAMILIES, PRESETS, plan
 from explorer.pictures.preparation import standard_preparation
 from explorer.plan import Recorder
 from explorer.running.network import build, plan_of, run
+from explorer.running.project_weights import all_trained
 
 # Captum warns of its hooks; ours are silent, its own as they are called here are not
 pytestmark = pytest.mark.filterwarnings("ignore:Setting")
@@ -919,3 +922,59 @@ def test_cuda_gives_the_same_maps(network, method):
     expected = attribute(network, image, Class(1), method, settings).map
     found = attribute(trained_like(network).cuda(), image, Class(1), method, settings).map
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+# --- in bfloat16
+
+
+HALF = [name for name, method in METHODS.items() if method.half]
+
+
+def in_both(network, method, **fields):
+    settings = settings_of(network, **fields)
+    ask = partial(attribute, network, random_images(network), Class(1), method)
+    return ask(settings), ask(dataclasses.replace(settings, precision="bfloat16"))
+
+
+def test_what_takes_parts_away_or_has_rules_of_its_own_is_never_computed_in_bfloat16():
+    chosen = [METHODS[name] for name in HALF]
+    assert chosen
+    assert all(method.gradients and not method.rescales and not method.hooks for method in chosen)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_bfloat16_changes_a_map_a_little_where_the_method_offers_it_and_not_a_bit_elsewhere(family, method):
+    # a smooth function: a ReLU whose input is near zero turns a small difference into a large one of the gradient
+    smooth = method in HALF
+    network = trained(small(family, classes=10, activation="silu" if smooth else "relu"), dtype=torch.float32)
+    single, half = in_both(network, method, samples=SAMPLES, relu=False)
+    assert half.map.dtype == np.float32
+    assert np.array_equal(single.map, half.map) == (not smooth)
+    assert cosine(single.map, half.map) > 0.95
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_in_bfloat16_contributions_sum_to_the_change_but_for_its_rounding(family):
+    network = trained(small(family, classes=10, activation="silu"), dtype=torch.float32)
+    image, settings = random_images(network), settings_of(network, steps=50)
+    single, half = in_both(network, "integrated_gradients", steps=50)
+    with torch.inference_mode():
+        ends = run(network, torch.cat([image, settings.baseline[:1]]))[0][:, 1].tolist()
+    # eight bits: a few roundings, of 2**-8 each, of the two scores and of all that is added up
+    rounding = 2**-6 * (abs(ends[0]) + abs(ends[1]) + float(np.abs(half.map).sum()))
+    assert abs(float(half.map.sum()) - (ends[0] - ends[1])) < abs(single.delta) + rounding
+    assert abs(half.delta) < abs(single.delta) + rounding
+
+
+@pytest.mark.parametrize("trained", all_trained(), ids=lambda one: one.weights.identity)
+def test_maps_of_trained_networks_in_bfloat16_are_like_those_in_float32(trained):
+    subject = examples(Examined(trained.config, trained.weights, "cpu", 1)).subjects[0]
+    for method in ("gradient", "integrated_gradients", "grad_cam"):
+        ask = partial(attribute, subject.network, subject.image, Class(0), method)
+        single, half = (ask(Settings(steps=8, relu=False, precision=name)) for name in ("float32", "bfloat16"))
+        assert cosine(single.map, half.map) > 0.95
+
+
+def cosine(one, other):
+    return float((one * other).sum() / np.linalg.norm(one) / np.linalg.norm(other))

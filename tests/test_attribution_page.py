@@ -132,6 +132,23 @@ def test_what_is_explained_is_in_the_link():
     assert "rather than class 7" in captions(again)
 
 
+def test_a_map_in_bfloat16_says_so_and_the_others_stay():
+    app = fine(opened(ATTRIBUTION, network="resnet32_cifar", input_size="16", methods="saliency.deep_lift"))
+
+    def maps():
+        return {key[2][2]: id(outcome.value) for key, outcome in app.session_state.visitor.results.items()}
+
+    before = maps()
+    assert "bfloat16" not in captions(app)
+    app.selectbox(key="link.precision").set_value("bfloat16").run()
+    assert captions(fine(app)).count("bfloat16") == 1
+    assert maps()["deep_lift"] == before["deep_lift"]
+    assert maps()["saliency"] != before["saliency"]
+    link = {name: "".join(value) for name, value in app.query_params.items()}
+    assert link["precision"] == "bfloat16"
+    assert captions(fine(opened(ATTRIBUTION, **link))).count("bfloat16") == 1
+
+
 def test_the_operation_is_chosen_here_too():
     app = fine(opened(ATTRIBUTION, network="resnet32_cifar", methods="grad_cam"))
     app.selectbox(key="operation.box").set_value("layer1.1.conv2").run()

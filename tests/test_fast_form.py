@@ -121,6 +121,13 @@ def test_norms_go_where_they_can():
     check(pre_activation())
 
 
+def test_without_exchange_a_norm_stays_in_front_of_its_activation():
+    network, images = trained(pre_activation()), images_of(pre_activation())
+    form = derived(network, exchange=False)
+    assert norms_left(form) == 2  # norm1 too
+    assert apart(network(images), form(images)) < 1e-10
+
+
 def test_torchs_own_fusion_gives_the_same_weights():
     net = Recorder(3, 6)
     with net.stage("body"):

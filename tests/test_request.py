@@ -32,6 +32,7 @@ NAMES = {
     "stride": {"window"},
     "noise_level": {"noise"},
     "noise_samples": {"noise"},
+    "precision": {"precision"},
 }
 
 
@@ -76,6 +77,7 @@ CHANGES = {
     "steps": {"steps": 8},
     "samples": {"samples": 7},
     "noise": {"noise": "smoothgrad"},
+    "precision": {"precision": "bfloat16"},
 }
 
 

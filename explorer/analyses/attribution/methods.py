@@ -36,17 +36,17 @@ def method(
 # ---- the gradient of the score with respect to the image ----
 
 
-@method("Saliency", "Simonyan et al., 1312.6034", reads=("noise",), signed=False)
+@method("Saliency", "Simonyan et al., 1312.6034", reads=("noise", "precision"), signed=False)
 def saliency(call: Call) -> list[Part]:
     return [Part(captum.Saliency(call.score), {"abs": True})]
 
 
-@method("Gradient", "Simonyan et al., 1312.6034", reads=("noise",))
+@method("Gradient", "Simonyan et al., 1312.6034", reads=("noise", "precision"))
 def gradient(call: Call) -> list[Part]:
     return [Part(captum.Saliency(call.score), {"abs": False})]
 
 
-@method("Input × Gradient", "Shrikumar et al., 1605.01713", reads=("noise",), multiplied=True)
+@method("Input × Gradient", "Shrikumar et al., 1605.01713", reads=("noise", "precision"), multiplied=True)
 def input_x_gradient(call: Call) -> list[Part]:
     return [Part(captum.InputXGradient(call.score), {})]
 
@@ -54,7 +54,7 @@ def input_x_gradient(call: Call) -> list[Part]:
 @method(
     "Integrated Gradients",
     "Sundararajan et al., 1703.01365",
-    reads=("baseline", "steps", "noise"),
+    reads=("baseline", "steps", "noise", "precision"),
     passes=lambda of: of.steps + (0 if of.smoothed else 2),  # two ends, for the delta
     complete=True,
     multiplied=True,
@@ -66,7 +66,7 @@ def integrated_gradients(call: Call) -> list[Part]:
 @method(
     "Gradient SHAP",
     "Lundberg & Lee, 1705.07874; Erion et al., 1906.10670",
-    reads=("baselines", "samples"),
+    reads=("baselines", "samples", "precision"),
     passes=lambda of: 3 * of.samples,
     complete=True,
     multiplied=True,
@@ -154,7 +154,7 @@ def _only_relu(plan: Plan, title: str) -> None:
 # ---- by way of one operation ----
 
 
-@method("Grad-CAM", "Selvaraju et al., 1610.02391", reads=("operation", "relu"), of="positions")
+@method("Grad-CAM", "Selvaraju et al., 1610.02391", reads=("operation", "relu", "precision"), of="positions")
 def grad_cam(call: Call) -> list[Part]:
     return [Part(captum.LayerGradCam(call.score, call.layer), {"relu_attributions": call.settings.relu})]
 

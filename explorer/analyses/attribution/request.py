@@ -10,7 +10,7 @@ from torch import Tensor
 
 from explorer.analyses.attribution import baselines
 from explorer.analyses.attribution.baselines import Baseline
-from explorer.analyses.attribution.method import Extent, Method, Noise, Settings, window_of
+from explorer.analyses.attribution.method import Extent, Method, Noise, Precision, Settings, window_of
 from explorer.pictures.preparation import Preparation, as_seen, to_tensor
 from explorer.pictures.reading import Picture
 from explorer.plan import Plan
@@ -45,6 +45,7 @@ class Options(NamedTuple):
     superpixels: int = 50
     noise: Noise = ""
     seed: int = 0
+    precision: Precision = "float32"
 
 
 def read_by(method: Method, options: Options) -> Options:
@@ -60,6 +61,7 @@ def read_by(method: Method, options: Options) -> Options:
         superpixels=options.superpixels if "superpixels" in reads else nothing.superpixels,
         noise=noise,
         seed=options.seed if method.draws or noise else nothing.seed,
+        precision=options.precision if method.half else nothing.precision,
     )
 
 
@@ -91,6 +93,7 @@ def settings(method: Method, options: Options, picture: Picture, preparation: Pr
         samples=asked.samples,
         noise=asked.noise,
         seed=asked.seed,
+        precision=asked.precision,
     )
 
 
