@@ -70,7 +70,7 @@ class Score(nn.Module):
         super().__init__()
         plan = plan_of(network)
         _check(plan, target)
-        self.target, self.probability, self.half = target, probability, half
+        self.target, self.probability, self.reduced = target, probability, half
         self.progress, self.done, self.expected = progress, 0, 0
         last = target.operation if isinstance(target, Channel) else plan.ops[-1].name
         self.plan = Plan(ancestors(plan, last))
@@ -107,7 +107,7 @@ class Score(nn.Module):
         if self.progress:
             self.progress(min(self.done, self.expected), self.expected)
         # the way back is in the types of the way there, and needs no autocast
-        with torch.autocast(images.device.type, torch.bfloat16) if self.half else nullcontext():
+        with torch.autocast(images.device.type, torch.bfloat16) if self.reduced else nullcontext():
             output = self.compute(images)
         self.done += len(images)
         return self._value(output.to(images.dtype))
