@@ -84,7 +84,7 @@ def many(rounds: int, names: Sequence[str] = ("resnet18", "resnet50")) -> list[t
                 times["peer"].append(seconds)
             ratio = statistics.median(ratios(times["ours"], times["peer"]))
             one, other = (
-                values.reshape(-1, 224, 224)[-1] for values in (map_of_ours.map, map_of_peer.detach().numpy())
+                values.reshape(-1, 224, 224)[-1] for values in (map_of_ours.map, map_of_peer.detach().cpu().numpy())
             )
             if METHODS[method].gradients:
                 agree = f"cosine {(one * other).sum() / np.linalg.norm(one) / np.linalg.norm(other):.5f}"
@@ -132,7 +132,7 @@ def peers(theirs: torch.nn.Module, image: Tensor, regions: Tensor) -> tuple[Peer
 
     return (
         ("occlusion", occlusion, Settings(window=WINDOW, stride=STRIDE)),
-        ("lime", lime, Settings(superpixels=regions.numpy(), samples=SAMPLES)),
+        ("lime", lime, Settings(superpixels=regions.cpu().numpy(), samples=SAMPLES)),
         ("integrated_gradients", path, Settings(steps=SAMPLES)),
     )
 

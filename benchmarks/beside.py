@@ -6,25 +6,20 @@ their browsers, and the server's processes are watched until they have nothing t
 """
 
 import itertools
-import socket
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from statistics import median, quantiles
-from typing import IO
 
 import psutil
 
-from benchmarks.measure import ROOT, UNPROMISED, Table, promised
-from benchmarks.reruns import wait_for
+from benchmarks.many import KEY, NETWORK, VALUES
+from benchmarks.measure import UNPROMISED, Table, promised
+from benchmarks.served import starting, wait_until_healthy
 from benchmarks.visitor import Visitor
 
 PROMISED, GONE = 2.0, 1.0  # times the p95 alone; seconds
-LIGHT, KEY = {"network": "densenet121"}, "densenet.growth_rate"
-VALUES = [value for value in range(8, 65) if value != 32]  # the preset's is in no link
 PAUSE = 0.3  # seconds between two turns
 # page, link, and the button that starts it
 HEAVY = {
@@ -42,7 +37,7 @@ HEAVY = {
 def tables(quick: bool) -> Iterator[Table]:
     turns, rounds = (40, 2) if quick else (100, 4)
     alone, beside, ends = [], [], []
-    with serving() as (address, server), Visitor(address, LIGHT) as light:
+    with serving() as (address, server), Visitor(address, {"network": NETWORK}) as light:
         values = itertools.cycle(VALUES)
 
         def turned() -> list[float]:
@@ -125,16 +120,6 @@ def used(server: psutil.Process) -> float:
 
 @contextmanager
 def serving() -> Iterator[tuple[str, psutil.Process]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "server.py", "--server.headless=true", f"--server.port={port}"]
-    log: IO[str]
-    with tempfile.TemporaryFile("w+") as log:
-        server = psutil.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-        try:
-            wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
-            yield f"http://127.0.0.1:{port}", server
-        finally:
-            server.terminate()
-            server.wait(20)
+    with starting() as (port, server):
+        wait_until_healthy(port, server)
+        yield f"http://127.0.0.1:{port}", server

@@ -7,8 +7,6 @@ has another size, and when the costs say other numbers.
 """
 
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +15,10 @@ from typing import NamedTuple
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.measure import ROOT, UNPROMISED, Table, promised
+from benchmarks.measure import UNPROMISED, Table, promised
+from benchmarks.served import starting
 
 MOVED = 0.4  # seconds from the key to the first frame in which the drawing has changed, half of the time
-PORT = 8671
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 SLIDERS = {"densenet_bc40_12_cifar": "Growth rate k", "resnet20_cifar": "Width", "densenet121": "Growth rate k"}
 DRAWN = "[class*=st-key-drawing] .node .body"
@@ -50,15 +48,15 @@ class Wait(NamedTuple):
 def tables(quick: bool) -> Iterator[Table]:
     rows = []
     for _ in range(1 if quick else 3):
-        with serving(), chromium() as browser:
-            rows.append(first_visit(browser))
+        with starting() as (port, _), chromium() as browser:
+            rows.append(first_visit(browser, port))
     yield Table(
         "First visit to a server just started", ("costs are read", "the drawing is seen", "all has settled"), rows
     )
     rows = []
-    with serving(), chromium() as browser:
+    with starting() as (port, _), chromium() as browser:
         for network, slider in SLIDERS.items():
-            waits = moves(browser, network, slider, 8 if quick else 24)
+            waits = moves(browser, port, network, slider, 8 if quick else 24)
             drawing, costs = ([getattr(wait, what) for wait in waits] for what in Wait._fields)
             kept = promised(median(drawing), at_most=MOVED, unit=" s") if network != "densenet121" else UNPROMISED
             rows.append((network, *told(drawing), *told(costs), *kept))
@@ -74,17 +72,6 @@ def told(seconds: list[float]) -> tuple[str, str]:
 
 
 @contextmanager
-def serving() -> Iterator[None]:
-    command = [sys.executable, "-m", "streamlit", "run", "server.py", "--server.headless=true", f"--server.port={PORT}"]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-@contextmanager
 def chromium() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
@@ -95,12 +82,12 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def opened(browser: Browser, link: str = "") -> Page:
+def opened(browser: Browser, port: int, link: str = "") -> Page:
     page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
     deadline = time.monotonic() + 120
     while True:
         try:
-            page.goto(f"http://127.0.0.1:{PORT}/{link}")
+            page.goto(f"http://127.0.0.1:{port}/{link}")
             return page
         except Exception:
             if time.monotonic() > deadline:
@@ -108,8 +95,8 @@ def opened(browser: Browser, link: str = "") -> Page:
             time.sleep(0.1)
 
 
-def first_visit(browser: Browser) -> tuple[str, ...]:
-    page = opened(browser)
+def first_visit(browser: Browser, port: int) -> tuple[str, ...]:
+    page = opened(browser, port)
     began = page.evaluate("performance.timeOrigin") / 1000
     seen = []
     for what in (".costs b", DRAWN, "[data-testid=stApp][data-test-script-state=notRunning]"):
@@ -118,9 +105,9 @@ def first_visit(browser: Browser) -> tuple[str, ...]:
     return tuple(f"{seconds:.1f} s" for seconds in seen)
 
 
-def moves(browser: Browser, network: str, slider: str, count: int) -> list[Wait]:
+def moves(browser: Browser, port: int, network: str, slider: str, count: int) -> list[Wait]:
     """Waits after `count` turns of the slider to and fro; two before them are not counted."""
-    page = opened(browser, f"?network={network}")
+    page = opened(browser, port, f"?network={network}")
     page.locator(DRAWN).first.wait_for(timeout=120_000)
     settled(page)
     page.evaluate(WATCH)

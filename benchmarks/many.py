@@ -16,7 +16,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -31,6 +30,7 @@ from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 from benchmarks.measure import ROOT, UNPROMISED, Table, promised
+from benchmarks.served import PATIENCE, wait_until_healthy
 from benchmarks.visitor import Talk, cookies_set
 from explorer.families import PRESETS, write_plan
 
@@ -45,7 +45,6 @@ HEADER = (
     *("servers, visitors", "p50", "p95", "slowest", "turns", "servers", "HAProxy", "visitors", "failed", "wrong"),
     *("promise", "kept"),
 )
-PATIENCE = 60.0  # seconds for one message
 FIGURES = re.compile(r"<b>([\d,]+)</b>")
 
 
@@ -138,17 +137,6 @@ def free_ports(count: int) -> int:
         except OSError:
             continue
         return first
-
-
-def wait_until_healthy(port: int, started: psutil.Popen) -> None:
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=PATIENCE).close()
-            return
-        except OSError:
-            if started.poll() is not None:
-                raise RuntimeError("the servers did not start") from None
-            time.sleep(0.1)
 
 
 # ---- the visitors ----

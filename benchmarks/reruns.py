@@ -15,25 +15,21 @@ import functools
 import gc
 import inspect
 import json
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from statistics import mean, median
-from types import ModuleType, TracebackType
+from types import MappingProxyType, ModuleType, TracebackType
 from typing import Any, NamedTuple, Self
 from unittest.mock import patch
 
-import psutil
-
-from benchmarks.measure import ROOT, UNPROMISED, Table, promised
+from benchmarks.measure import UNPROMISED, Table, promised
+from benchmarks.served import starting, wait_until_healthy
 from benchmarks.visitor import Visitor
 
 PROMISED = {"new values": 70.0, "seen before": 40.0}  # ms of processor time, whoever spends it
@@ -87,25 +83,18 @@ def columns(reruns: list[Rerun]) -> list[str]:
 
 
 class Server:
-    """The app on a port of its own, and one session that is open there."""
+    """The app on a port of its own, and one session that is open there, at a page and with a link."""
 
-    def __init__(self, mode: str) -> None:
-        self.mode = mode
+    def __init__(self, mode: str, link: Mapping[str, str] = MappingProxyType(LINK), page: str = "") -> None:
+        self.mode, self.link, self.page = mode, link, page
 
     def __enter__(self) -> Self:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
         with ExitStack() as stack:
             self.log = stack.enter_context(tempfile.NamedTemporaryFile("r"))
-            command = [sys.executable, "-m", "benchmarks.reruns", self.mode, port, self.log.name]
-            server = psutil.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            stack.callback(server.wait)
-            stack.callback(server.terminate)
-            address = f"http://127.0.0.1:{port}"
-            wait_for(f"{address}/_stcore/health", server)
-            self.server = server
-            self.visitor = stack.enter_context(Visitor(address, LINK))
+            command = ("-m", "benchmarks.reruns", self.mode, "{port}", self.log.name)
+            port, self.server = stack.enter_context(starting(command))
+            wait_until_healthy(port, self.server)
+            self.visitor = stack.enter_context(Visitor(f"http://127.0.0.1:{port}", self.link, self.page))
             self._stack = stack.pop_all()
         return self
 
@@ -131,18 +120,6 @@ class Server:
     def _busy(self) -> float:
         times = self.server.cpu_times()
         return times.user + times.system
-
-
-def wait_for(address: str, server: psutil.Popen) -> None:
-    while True:
-        try:
-            urllib.request.urlopen(address).close()
-        except OSError:
-            if server.poll() is not None:
-                raise RuntimeError("the server did not start") from None
-            time.sleep(0.1)
-        else:
-            return
 
 
 Report = Callable[[str, float, float], None]  # what, when it ended, how much of the processor's time it took

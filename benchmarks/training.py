@@ -440,42 +440,18 @@ class Watched(Server):
     """A session that has opened a run on the Training page, and asks for its fragment anew as a browser does."""
 
     def __init__(self, name: str) -> None:
-        super().__init__("as it is")
-        self.query = f"network={NETWORK}&run={name}"
-        self.fragment = ""
+        super().__init__("as it is", {"network": NETWORK, "run": name}, "training")
 
-    def _rerun(self, value: int | None = None) -> None:
-        self._ask("")
-        self._ask("")  # now that the address of the page is known
-
-    def _ask(self, fragment: str) -> None:
-        from streamlit.proto.BackMsg_pb2 import BackMsg
-        from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-
-        message = BackMsg()
-        message.rerun_script.query_string = self.query
-        message.rerun_script.page_script_hash = self.page
-        message.rerun_script.fragment_id = fragment
-        message.rerun_script.is_auto_rerun = bool(fragment)
-        self.socket.send(message.SerializeToString())
-        while True:
-            answer = ForwardMsg.FromString(self.socket.recv())
-            kind = answer.WhichOneof("type")
-            if kind == "navigation":
-                (self.page,) = (
-                    one.page_script_hash for one in answer.navigation.app_pages if one.url_pathname == "training"
-                )
-            elif kind == "delta" and answer.delta.new_element.plotly_chart.spec and answer.delta.fragment_id:
-                self.fragment = answer.delta.fragment_id
-            elif kind == "script_finished":
-                return
+    def measures(self) -> bool:
+        """Whether it finds out how fast a run of the page's form would be."""
+        return any("explorer.learning.measuring" in one.cmdline() for one in self.server.children())
 
     def poll(self, count: int, before: Callable[[], None]) -> float:
         """Seconds of the server's processor time each, of so many, with what happens `before` each."""
         busy = self._busy()
         for _ in range(count):
             before()
-            self._ask(self.fragment)
+            self.visitor.rerun(fragment=self.visitor.talk.fragment)
             time.sleep(0.02)  # until garbage is collected too
         return (self._busy() - busy) / count
 
@@ -501,7 +477,7 @@ def polls(quick: bool) -> Table:
     rows = []
     count = 40 if quick else 300
     with Watched(path.name) as server:
-        while server.server.children():  # it measures how fast a run of the form above would be
+        while server.measures():
             time.sleep(0.1)
             alive()
         server.poll(10, learns)

@@ -36,8 +36,8 @@ class Talk:
     """One session, as its browser knows it.
 
     `query` and `page` (an address such as "feature-maps") follow what the server says. `widgets` are those that
-    were shown so far, by their keys. `texts` are what stands in the last run's elements of
-    the kinds in READ, in the order in which they came.
+    were shown so far, by their keys. `texts` are what stands in the last run's elements of the kinds in READ, in the
+    order in which they came; `fragment` is the last that came with a figure, which may be asked for alone.
     """
 
     def __init__(self, link: Mapping[str, str] | str = "", page: str = "") -> None:
@@ -46,12 +46,14 @@ class Talk:
         self.session = ""  # its name on the server, to which files are sent
         self.widgets: dict[str, Widget] = {}
         self.texts: list[str] = []
+        self.fragment = ""
         self._hash = ""
         self._values: dict[str, tuple[str, Any]] = {}  # id -> field, value; a browser sends them all each time
 
-    def request(self, values: Mapping[str, Value] | None = None) -> bytes:
-        """The message that runs the script, with new values for widgets, by their keys. Raises KeyError for a widget
-        that was never shown."""
+    def request(self, values: Mapping[str, Value] | None = None, fragment: str = "") -> bytes:
+        """The message that runs the script, with new values for widgets, by their keys; or one that a browser sends by
+        itself, for a fragment alone. Raises KeyError for a widget that was never shown.
+        """
         pressed: dict[str, tuple[str, Any]] = {}
         for key, value in (values or {}).items():
             widget = self.widgets[key]
@@ -60,6 +62,7 @@ class Talk:
         message = BackMsg()
         run = message.rerun_script
         run.query_string = self.query
+        run.fragment_id, run.is_auto_rerun = fragment, bool(fragment)
         if self._hash:
             run.page_script_hash = self._hash
         else:
@@ -82,6 +85,8 @@ class Talk:
         kind = message.WhichOneof("type")
         if kind == "delta" and message.delta.WhichOneof("type") == "new_element":
             self._element(message.delta.new_element)
+            if message.delta.new_element.plotly_chart.spec and message.delta.fragment_id:
+                self.fragment = message.delta.fragment_id
         elif kind == "new_session":
             self.session = message.new_session.initialize.session_id
         elif kind == "navigation":
@@ -169,9 +174,9 @@ class Visitor:
         """Seconds from the message that a widget has another value, or was pressed (True), to the end of the script."""
         return self.rerun({key: value})
 
-    def rerun(self, values: Mapping[str, Value] | None = None) -> float:
+    def rerun(self, values: Mapping[str, Value] | None = None, fragment: str = "") -> float:
         """Seconds; TimeoutError, RuntimeError, or websockets' ConnectionClosed where it comes to nothing."""
-        request = self.talk.request(values)
+        request = self.talk.request(values, fragment)
         began = time.perf_counter()
         self._socket.send(request)
         while not self.talk.take(self._socket.recv(self.patience, decode=False)):

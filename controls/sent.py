@@ -12,7 +12,7 @@ from streamlit.runtime.uploaded_file_manager import DeletedFile, UploadedFile, U
 
 from controls import kept, uploads
 from controls.kept import Kept
-from controls.session import visitor
+from controls.session import identity, visitor
 from explorer.running.card import Card
 from explorer.running.checkpoints import OnDisk
 
@@ -31,13 +31,13 @@ def _taken_over(file_id: str) -> bool:
     """
     known, context = visitor(), get_script_run_ctx()
     links = {*known.pictures, *([known.checkpoint.place] if known.checkpoint else ())}
-    found = {name: one for name in links if (one := kept.find(name, _session())) and one.sent_as == file_id}
+    found = {name: one for name in links if (one := kept.find(name, identity())) and one.sent_as == file_id}
     for name, one in found.items():
         if context is not None:
             record = UploadedFileRec(file_id, one.name, "application/octet-stream", b"")
             uploads.in_memory(context.uploaded_file_mgr).add_file(context.session_id, record)
         known.sent[name] = file_id
-        kept.sender(name, _session())
+        kept.sender(name, identity())
     return bool(found)
 
 
@@ -54,7 +54,7 @@ def name_of(file: UploadedFile) -> str:
             forget(name)
     if name := known(file):
         return name
-    name = kept.keep(file.name, file.getvalue(), _session(), file.file_id, uploads.server_limit())
+    name = kept.keep(file.name, file.getvalue(), identity(), file.file_id, uploads.server_limit())
     visitor().sent[name] = file.file_id
     return name
 
@@ -95,7 +95,7 @@ def say(name: str, about: Card) -> str:
     Raises KeptError.
     """
     file_id = visitor().sent.get(name, "")
-    other = kept.say(name, about, _session(), own=bool(file_id))
+    other = kept.say(name, about, identity(), own=bool(file_id))
     visitor().sent[other] = file_id
     return other
 
@@ -105,15 +105,10 @@ def find(name: str) -> Kept | None:
     file_id = visitor().sent.get(name)
     if file_id and not _there(file_id):
         forget(name)
-    return kept.find(name, _session())
+    return kept.find(name, identity())
 
 
 def _there(file_id: str) -> bool:
     """Whether the visitor has not removed it."""
     context = get_script_run_ctx()
     return bool(context and context.uploaded_file_mgr.get_files(context.session_id, [file_id]))
-
-
-def _session() -> str:
-    context = get_script_run_ctx()
-    return context.session_id if context else ""
