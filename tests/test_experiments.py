@@ -19,8 +19,9 @@ from explorer.experiments.record import ExperimentError
 from explorer.experiments.results import Results, ResultsError
 from explorer.experiments.verdict import FAILS, HOLDS, OPEN, Interval, Verdict
 from explorer.families import plan
-from explorer.learning import datasets, runs, session
+from explorer.learning import datasets, driving, runs, session
 from explorer.learning.recipe import Recipe
+from explorer.learning.runs import RunError
 from explorer.plots.claims import Axis, Bar, Line, bars, cells, lines
 from explorer.plots.plain import PlainFigure
 
@@ -186,7 +187,7 @@ def test_a_network_that_cannot_be_trained_ends_it_with_a_sentence(tiny, monkeypa
 
 def test_nobody_carries_out_what_another_does(tiny):
     begun = record.create(tiny, 1, 1)
-    with carrying_out._alone(begun), pytest.raises(ExperimentError, match="already"):
+    with driving._alone(begun.path), pytest.raises(RunError, match="already"):
         carrying_out.carry_out(begun.path, nothing, processes=1)
 
 

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from controls import session
 from controls.services import training
-from explorer.experiments import Experiment, carrying_out, record
+from explorer.experiments import Experiment, record
 from explorer.experiments.record import RESULTS, ExperimentError, Record
 from explorer.experiments.results import Results, ResultsError, read, shipped
 from explorer.learning import runs, starting
 from explorer.learning.runs import CONFIG, Run, RunError, Status
+from explorer.learning.side_by_side import usual_processes
 from explorer.wording import duration
 
 MOST_LISTED = 50
@@ -128,7 +129,7 @@ def seconds(experiment: Experiment, seeds: int, scale: float) -> float:
     if known is None or not known.runs:
         return 0.0
     each = known.seconds * known.cores / known.runs / known.scale
-    return each * seeds * len(experiment.arms) * scale / carrying_out.usual_processes(session.device(), in_line=True)
+    return each * seeds * len(experiment.arms) * scale / usual_processes(session.device(), in_line=True)
 
 
 def refusal(experiment: Experiment, seeds: int, scale: float) -> str:

@@ -1,6 +1,6 @@
 """How fast would a job learn here? Its first steps on made-up images, in a process as a worker's.
 
-python -m explorer.learning.measuring < config.json        # prints images per second
+python -m explorer.learning.measuring < config.json        # prints images per second, for each job on a line
 """
 
 import sys
@@ -39,11 +39,12 @@ def images_per_second(job: Job) -> float:
 
 
 def main() -> None:
-    job = of_json(sys.stdin.read())
     line.give_way()
-    session.settle(job.device, job.threads)
-    with torch.random.fork_rng(devices=[]):
-        print(images_per_second(job))
+    for text in sys.stdin:
+        job = of_json(text)
+        session.settle(job.device, job.threads)
+        with torch.random.fork_rng(devices=[]):
+            print(images_per_second(job), flush=True)
 
 
 if __name__ == "__main__":

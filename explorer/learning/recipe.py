@@ -16,6 +16,7 @@ Precision = Literal["float32", "bfloat16"]
 
 ONE_CYCLE_WARMUP = 0.25  # of the run, as long as `warmup` says nothing longer
 START = 25  # warm-up begins at the peak's 25th part, as torch's OneCycleLR does
+MOST_EVALUATIONS = 30  # of the test images while a network learns, about
 MILESTONES = (0.5, 0.75)  # of the run, after which `steps` goes on with a tenth of the rate
 
 
@@ -155,6 +156,11 @@ def rate(recipe: Recipe, step: int, steps: int) -> float:
         return peak * 0.1 ** sum(step >= milestone * steps for milestone in MILESTONES)
     done = (step - rising) / max(1, steps - rising)
     return peak * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def evaluated_each(epochs: int) -> int:
+    """After every so many epochs the test images are looked at, and after the last."""
+    return max(1, epochs // MOST_EVALUATIONS)
 
 
 def mirrors(augmentation: Augmentation) -> bool:

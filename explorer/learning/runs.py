@@ -35,6 +35,7 @@ from filelock import FileLock, Timeout
 
 from explorer.errors import ExplorerError
 from explorer.learning import job as jobs
+from explorer.learning import trial_names
 from explorer.learning.job import Job
 from explorer.learning.settings import runs_folder
 from explorer.wording import clean
@@ -106,20 +107,28 @@ class Run:
         name = self.path.name
         return self.job.title or (name[: -LETTERS - 1] if NAME.fullmatch(name) else clean(name))
 
+    @property
+    def is_trial(self) -> bool:
+        """Whether it is part of a sweep."""
+        return trial_names.number_of(self.path.name) is not None and self.path.parents[1].name == trial_names.TRIALS
+
 
 # ---- which runs there are ----
 
 
 def named(name: str) -> Path:
-    """The directory of a run in the runs' folder, by a name that may come from a link.
+    """The directory of a run in the runs' folder, or of a sweep's trial, by a name that may come from a link.
 
     Raises RunError for any other name, and where there is no such run.
     """
     folder = runs_folder()
     path = folder / name
-    if not NAME.fullmatch(name) or path.is_symlink() or not path.is_dir() or path.resolve().parent != folder.resolve():
-        raise RunError(f"There is no run {clean(name)!r} here.")
-    return path
+    if NAME.fullmatch(name):
+        if not path.is_symlink() and path.is_dir() and path.resolve().parent == folder.resolve():
+            return path
+        if trial := trial_names.find(name):
+            return trial
+    raise RunError(f"There is no run {clean(name)!r} here.")
 
 
 def listed() -> tuple[Path, ...]:
@@ -298,6 +307,8 @@ def delete(path: Path) -> None:
     """Put a run away, from where `restore` brings it back for a day. Raises RunError for one that is still trained."""
     if status(path).active or _is_held(path):
         raise RunError("It is still being trained: stop it first.")
+    if path.parents[1].name == trial_names.TRIALS:
+        raise RunError("It is part of a sweep: delete that one instead.")
     folder = path.parent / DELETED
     target = folder / path.name
     try:

@@ -29,7 +29,6 @@ from explorer.wording import clean
 MOST_ROWS = 400  # of metrics, about
 MOST_RECORDED = 100  # steps whose gradients' norms are kept, about
 LEAST_APART = 8  # steps between two of those: looking at one costs up to a tenth of a small network's step
-MOST_EVALUATIONS = 30  # of the test images while it learns, about
 SPEED_OVER = 20  # steps, over which the speed is told
 LOOKS = 10  # steps between two looks at the loss where each makes the host wait for the device
 
@@ -93,7 +92,7 @@ class Session:
 
     def _learn(self, learning: "_Learning", keep: Callable[[], None], way: weight_path.Keeping) -> None:
         training, epochs = learning.training, self.job.recipe.epochs
-        evaluated = max(1, epochs // MOST_EVALUATIONS)
+        evaluated = recipes.evaluated_each(epochs)
         self._say(state="training", message="", **learning.progress())
         while training.done < training.steps:
             self._stop()
