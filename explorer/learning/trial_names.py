@@ -29,9 +29,14 @@ def path_of(sweep: Path, number: int) -> Path:
     return sweep / TRIALS / f"{number // IN_A_FOLDER:03d}" / f"t{number}-{letters}"
 
 
-def sweep_of(trial: Path) -> Path:
-    """The directory of the sweep that a trial's is of."""
-    return trial.parents[2]
+def begun(sweep: Path) -> frozenset[int]:
+    """The trials of the sweep in that directory that have a directory; none of their files is looked at."""
+    found: set[int] = set()
+    with suppress(OSError), os.scandir(sweep / TRIALS) as folders:
+        for folder in folders:
+            with suppress(OSError), os.scandir(folder.path) as entries:
+                found.update(number for entry in entries if (number := number_of(entry.name)) is not None)
+    return frozenset(found)
 
 
 def number_of(name: str) -> int | None:

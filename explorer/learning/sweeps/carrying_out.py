@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from explorer.families import plan
-from explorer.learning import results, runs
+from explorer.learning import results, runs, trial_names
 from explorer.learning.driving import Say, Stop, drive
 from explorer.learning.endings import Stopped
 from explorer.learning.runs import State, Status
@@ -73,12 +73,11 @@ class Driving:
         self._running: dict[int, Trial] = {}
         self._stopped_early: set[int] = set()
         self._deaths: dict[int, int] = {}
-        # seconds of training: of those that have ended, and of each that has not
-        self._seconds = self._table.seconds()
-        self._partly = {trial.number: seconds for trial in todo if (seconds := self._status(trial).seconds)}
-        self._seconds -= sum(
-            seconds for number, seconds in self._partly.items() if number in self._states
-        )  # whose rows count them too
+        # seconds of training: of those that have ended, and of each that has begun and not ended
+        begun = trial_names.begun(directory.path)
+        self._partly = {trial.number: self._status(trial).seconds for trial in todo if trial.number in begun}
+        counted = sum(seconds for number, seconds in self._partly.items() if number in self._states)
+        self._seconds = self._table.seconds() - counted  # those that are trained once more have rows
         self._began, self._ended_since, self._read_at = time.monotonic(), 0, 0.0
 
     def run(self, engine: Engine) -> None:

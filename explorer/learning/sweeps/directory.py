@@ -80,7 +80,10 @@ class Directory:
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
         """In the order of their numbers. Raises SweepError."""
-        return tuple(_trials(self.path))
+        found = tuple(_trials(self.path))
+        if any(not 0 <= trial.part < len(self.sweep.parts) for trial in found):
+            raise SweepError(f"{TRIALS} of {clean(self.path.name)} names a network that {SWEEP} does not have")
+        return found
 
     def run_of(self, trial: Trial) -> Path:
         return trial_names.path_of(self.path, trial.number)

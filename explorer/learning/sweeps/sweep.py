@@ -187,9 +187,9 @@ def _can_be(part: Part, turns: Turns, impossible: dict[str, tuple[int, str]]) ->
     try:
         job = part.job.turned(turns)
         source = datasets.find(job.data)
-        source.check(job.config.input_size, job.config.channels, job.images)
         if misfits := source.misfits(job.config):
             raise SweepError(f"{source.title} needs {' and '.join(misfits)}")
+        source.check(job.config.input_size, job.config.channels, job.images)
         return True
     except ExplorerError as error:
         why = str(error).rstrip(".")
