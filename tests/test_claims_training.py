@@ -6,18 +6,19 @@ Results are made up, so that what must come out is known beforehand.
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from explorer.experiments import EXPERIMENTS, trade_off
-from explorer.experiments.claims import dropout, parameters, refinement
+from explorer.experiments.claims import dropout, parameters, refinement, sizes
 from explorer.experiments.results import Results
-from explorer.experiments.trade_off import Curve
+from explorer.experiments.trade_off import Curve, Family
 from explorer.experiments.verdict import FAILS, HOLDS, OPEN, Interval
 from explorer.families import write_plan
 
-NAMES = ("parameters", "refinement", "dropout")
+NAMES = ("parameters", "refinement", "dropout", "sizes")
 NOISE = (-0.01, 0.0, 0.01)  # of three seeds; the interval of a difference of two is then 2.3 points to both sides
 
 
@@ -38,25 +39,37 @@ def answers(results: Results) -> list[str]:
     return [verdict.answer for verdict in EXPERIMENTS[results.experiment].verdicts(results).values()]
 
 
-# Parameters: errors as powers of the cost, so that a family's curve is a straight line
+# Parameters and sizes: errors as powers of the cost, so that a family's curve is a straight line
+
+
+class Needs(NamedTuple):
+    """By how much fewer parameters and MACs than it takes at an exponent of a half a family errs as often."""
+
+    params: float
+    macs: float
+
+
+def powers(experiment: str, families: Sequence[Family], needs: Sequence[Needs], noise: float = 0.02) -> Results:
+    """A family that needs (1, 1) errs 10 % at 10,000 parameters, and half as often for every four times as many; one
+    that needs (3, 2) as often with a third of the parameters, and half of the MACs.
+    """
+    measured = {}
+    for family, less in zip(families, needs, strict=True):
+        for i, arm in enumerate(family.arms):
+            params = 10_000 * 2**i
+            error = 0.1 * (less.params * params / 10_000) ** -0.5
+            measured[arm.name] = {
+                "params": [params] * 3,
+                "macs": [10 * params * less.params / less.macs] * 3,
+                "test_accuracy": [1 - error * (1 + one) for one in (-noise, 0, noise)],
+            }
+    return made(experiment, measured)
 
 
 def families(params_factor: float, macs_factor: float, noise: float = 0.02) -> Results:
-    """ResNets err 10 % at 10,000 parameters, and half as often for every four times as many; a DenseNet-BC as often as
-    a ResNet of `params_factor` times its parameters. Both factors are the ratio of costs at the same error.
-    """
-    measured = {}
-    for i, sizes in enumerate(zip(*parameters.FAMILIES.values(), strict=True)):
-        for arm, factor, cheaper in zip(sizes, (1, params_factor), (1, macs_factor), strict=True):
-            params = 10_000 * 4**i
-            error = 0.1 * (factor * params / 10_000) ** -0.5
-            macs = 10 * params * factor / cheaper
-            measured[arm.name] = {
-                "params": [params] * 3,
-                "macs": [macs] * 3,
-                "test_accuracy": [1 - error * (1 + one) for one in (-noise, 0, noise)],
-            }
-    return made("parameters", measured)
+    """Of the parameters: ResNets, and DenseNet-BCs that need so many times less."""
+    needs = Needs(1, 1), Needs(params_factor, macs_factor)
+    return powers("parameters", (parameters.RESNET, parameters.DENSENET), needs, noise)
 
 
 def test_a_family_that_needs_a_third_of_the_parameters_is_told_apart_on_each_axis():
@@ -64,6 +77,29 @@ def test_a_family_that_needs_a_third_of_the_parameters_is_told_apart_on_each_axi
     assert answers(families(3, 0.5)) == [HOLDS, FAILS]
     assert answers(families(0.4, 0.4)) == [FAILS, FAILS]
     assert answers(families(1.2, 1.2, noise=0.3)) == [OPEN, OPEN]
+
+
+def three(dense: float, clique: float, noise: float = 0.02) -> Results:
+    """Of the sizes: ResNets, and how many times fewer parameters the two other families need."""
+    needs = Needs(1, 1), Needs(dense, 1), Needs(clique, 1)
+    return powers("sizes", (sizes.RESNET, sizes.DENSENET, sizes.CLIQUENET), needs, noise)
+
+
+def test_of_three_families_each_is_told_from_the_one_before():
+    """Whatever the MACs: a DenseNet-BC beside a ResNet, and a CliqueNet beside a DenseNet-BC, not beside a ResNet."""
+    assert answers(three(3, 5)) == [HOLDS, HOLDS]
+    assert answers(three(3, 2)) == [HOLDS, FAILS]
+    assert answers(three(0.4, 0.9)) == [FAILS, HOLDS]
+    assert answers(three(0.4, 0.2)) == [FAILS, FAILS]
+    assert answers(three(1.2, 1.3, noise=0.3)) == [OPEN, OPEN]
+    assert answers(three(1.2, 9, noise=0.3)) == [OPEN, HOLDS]
+
+
+def test_the_sources_figures_are_had_back_from_results_that_have_them():
+    """A ResNet of three times as many parameters as a DenseNet-BC; and 0.85 times its errors, 1 / sqrt(1.384)."""
+    params, _, errors, *_ = EXPERIMENTS["sizes"].compared
+    assert params.here(three(3, 3 * 0.85**-2, noise=0)) == "3.0 times as many"
+    assert errors.here(three(3, 3 * 0.85**-2, noise=0)) == "0.85 (0.85 to 0.85) times as often"
 
 
 def test_the_paper_s_figure_is_had_back_from_results_that_have_it():
@@ -100,13 +136,26 @@ def test_costs_at_equal_error():
     assert trade_off.ratio_in_words(Interval(0.0, -math.inf, math.inf)) == "1.00 (one run)"
 
 
-def test_both_families_are_of_the_same_range():
-    """Of each cost they share at least half a power of ten."""
+@pytest.mark.parametrize("families", [parameters.FAMILIES, sizes.FAMILIES], ids=["parameters", "sizes"])
+def test_families_are_of_the_same_range(families):
+    """Of each cost any two of them share at least half a power of ten."""
     for cost in ("params", "macs"):
-        costs = [[getattr(write_plan(arm.job.config), cost) for arm in arms] for arms in parameters.FAMILIES.values()]
+        costs = [[getattr(write_plan(arm.job.config), cost) for arm in family.arms] for family in families]
         assert all(list(found) == sorted(found) for found in costs)
-        low, high = trade_off.overlap(*costs)
-        assert high / low > math.sqrt(10), cost
+        for one, other in itertools.combinations(costs, 2):
+            low, high = trade_off.overlap(one, other)
+            assert high / low > math.sqrt(10), cost
+
+
+def test_eight_sizes_of_three_families_span_a_factor_of_twenty_and_learn_by_one_recipe():
+    assert [len(family.arms) for family in sizes.FAMILIES] == [8, 8, 8]
+    for family in sizes.FAMILIES:
+        params = [write_plan(arm.job.config).params for arm in family.arms]
+        assert 20 < params[-1] / params[0] < 30
+    arms = EXPERIMENTS["sizes"].arms
+    assert {(arm.job.recipe, arm.job.images, arm.job.data, arm.job.threads) for arm in arms} == {
+        (sizes.RECIPE, sizes.IMAGES, "shapes", 1)
+    }
 
 
 # Refinement
@@ -181,7 +230,7 @@ def test_every_size_of_the_data_is_learned_from_in_as_many_steps():
         assert arm.job.images % recipe.batch_size == 0
 
 
-# All three
+# All of them
 
 
 @pytest.mark.parametrize("name", NAMES)

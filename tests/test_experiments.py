@@ -332,6 +332,16 @@ def test_a_line_is_the_mean_in_a_band_from_least_to_most():
     assert mean["x"].tolist() == [0, 1]  # where nothing is measured nothing is drawn
 
 
+def test_a_line_may_show_each_seed():
+    values = np.array([[1.0, 2.0], [3.0, math.nan]])
+    *_, points, mean = lines([Line("a", "#0072B2", np.arange(2.0), values, each_seed=True)], Axis("x"), Axis("y"))[
+        "data"
+    ]
+    assert sorted(zip(points["x"].tolist(), points["y"].tolist(), strict=True)) == [(0, 1), (0, 3), (1, 2)]
+    assert (points["mode"], points["showlegend"]) == ("markers", False)
+    assert mean["y"].tolist() == [2, 2]
+
+
 def test_a_bar_is_the_mean_with_every_seed_on_it():
     bar, points = bars([Bar("<a>", "#0072B2", np.array([0.2, 0.4]))], Axis("x", share=True))["data"]
     assert bar["x"] == pytest.approx([0.3])

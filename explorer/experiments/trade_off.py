@@ -5,13 +5,25 @@ costs of both overlap. Errors and costs span factors, so both are taken as logar
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from explorer.experiments.experiment import Arm, Figure
 from explorer.experiments.results import Results
-from explorer.experiments.verdict import Interval, difference, in_words
+from explorer.experiments.verdict import Interval, Verdict, below, difference, in_words
+from explorer.plots import claims as plots
+
+COSTS = {"params": "parameters", "macs": "MACs"}
+
+
+class Family(NamedTuple):
+    """Networks that differ in size alone, the smallest first."""
+
+    title: str
+    colour: str
+    arms: tuple[Arm, ...]
 
 
 class Curve(NamedTuple):
@@ -72,6 +84,63 @@ def cost_at_equal_error(one: Sequence[Curve], other: Sequence[Curve]) -> float:
         return math.nan
     _, shift, slope = np.linalg.lstsq(table[:, :3], table[:, 3], rcond=None)[0]
     return math.exp(-shift / slope) if slope < 0 else math.nan
+
+
+def ratio(results: Results, one: Family, other: Family, cost: str, images: int) -> Interval:
+    """`log_ratio` of two families: by how much less `one` errs than `other` at equal cost, on `images` test images."""
+    return log_ratio(*(curves(results, [arm.name for arm in each.arms], cost, images) for each in (one, other)))
+
+
+def rule(one: Family, other: Family, cost: str) -> str:
+    """What `judge` does, in words."""
+    return (
+        "In each seed a family's test error is interpolated between its sizes (logarithm of the error over that of the "
+        f"{COSTS[cost]}) and averaged over the {COSTS[cost]} that both families reach. It holds where {one.title}'s is "
+        "lower, with the whole 95 % interval of the difference over seeds (Welch) below zero; it does not hold where "
+        "the whole interval is above zero."
+    )
+
+
+def judge(one: Family, other: Family, cost: str, images: int) -> Callable[[Results], Verdict]:
+    """Of the claim that `one` errs less often than `other` at equal cost."""
+
+    def judged(results: Results) -> Verdict:
+        found = ratio(results, one, other, cost, images)
+        times = "no number of times" if math.isnan(found.mean) else f"{ratio_in_words(found)} times"
+        return Verdict(
+            below(found, 0),
+            f"At equal {COSTS[cost]} {one.title} errs {times} as often as {other.title} on test images.",
+        )
+
+    return judged
+
+
+def times_as_many(one: Family, other: Family, cost: str, images: int) -> Callable[[Results], str]:
+    """The cost of `one` that errs as often as `other`, in costs of that: see `cost_at_equal_error`."""
+
+    def said(results: Results) -> str:
+        each = (curves(results, [arm.name for arm in family.arms], cost, images) for family in (one, other))
+        factor = cost_at_equal_error(*each)
+        return "no number" if math.isnan(factor) else f"{factor:.1f} times as many"
+
+    return said
+
+
+def drawn(families: Sequence[Family], cost: str, images: int, each_seed: bool = False) -> Callable[[Results], Figure]:
+    """Each family's error over its cost, logarithm over logarithm."""
+
+    def draw(results: Results) -> Figure:
+        found = []
+        for family in families:
+            names = [arm.name for arm in family.arms if results.seeds_of(arm.name)]
+            costs, wrong = results.table(names, cost), 100 * (1 - results.table(names, "test_accuracy"))
+            at = np.nanmean(costs, 0) if names else np.empty(0)
+            wrong = np.maximum(wrong, 50 / images)
+            found.append(plots.Line(family.title, family.colour, at, wrong, points=True, each_seed=each_seed))
+        y = plots.Axis("wrong on test images, %", log=True)
+        return plots.lines(found, plots.Axis(COSTS[cost], log=True), y)
+
+    return draw
 
 
 def ratio_in_words(found: Interval) -> str:

@@ -32,7 +32,7 @@ NOTHING = "Nothing is measured yet"
 
 
 class Line(NamedTuple):
-    """x (P,); values (seeds, P), NaN where there is none. `points` marks each x."""
+    """x (P,); values (seeds, P), NaN where there is none. `points` marks each x, `each_seed` each value too."""
 
     title: str
     colour: str
@@ -40,6 +40,7 @@ class Line(NamedTuple):
     values: Values
     dashed: bool = False
     points: bool = False
+    each_seed: bool = False
 
 
 class Bar(NamedTuple):
@@ -68,6 +69,7 @@ class Level(NamedTuple):
 def lines(found: Sequence[Line], x: Axis, y: Axis, levels: Sequence[Level] = ()) -> Figure:
     """Each as the mean over its seeds in a band from the least to the most."""
     found = [line for line in found if line.values.size]
+    form = ".1%" if y.share else ".4~g"
     data: list[Figure] = []
     for i, line in enumerate(found):
         low, mean, high = _over_seeds(line.values)
@@ -77,6 +79,8 @@ def lines(found: Sequence[Line], x: Axis, y: Axis, levels: Sequence[Level] = ())
             band = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
             data.append({**shared, **band, "y": low[there]})
             data.append({**shared, **band, "y": high[there], "fill": "tonexty", "fillcolor": faint(line.colour, 0.2)})
+        if line.each_seed:
+            data.append({**shared, **_each_seed(line, form)})
         seeds = f", mean of {len(line.values)} seeds" if len(line.values) > 1 else ""
         data.append(
             {
@@ -87,8 +91,7 @@ def lines(found: Sequence[Line], x: Axis, y: Axis, levels: Sequence[Level] = ())
                 "marker": {"size": 7, "symbol": "circle-open" if line.dashed else "circle"},
                 "name": escape(line.title),
                 "showlegend": True,
-                "hovertemplate": f"%{{x:.4~g}}: %{{y:{'.1%' if y.share else '.4~g'}}}{seeds}"
-                f"<extra>{escape(line.title)}</extra>",
+                "hovertemplate": f"%{{x:.4~g}}: %{{y:{form}}}{seeds}<extra>{escape(line.title)}</extra>",
             }
         )
     every_x = [line.x for line in found]
@@ -103,6 +106,18 @@ def lines(found: Sequence[Line], x: Axis, y: Axis, levels: Sequence[Level] = ())
         "annotations": [_level_title(level, x.log) for level in levels],
     }
     return whole(data, layout)
+
+
+def _each_seed(line: Line, form: str) -> Figure:
+    """A small point for each value."""
+    there = np.isfinite(line.values)
+    return {
+        "mode": "markers",
+        "x": np.broadcast_to(line.x, line.values.shape)[there],
+        "y": line.values[there],
+        "marker": {"color": faint(line.colour, 0.6), "size": 4},
+        "hovertemplate": f"%{{x:.4~g}}: %{{y:{form}}}<extra>{escape(line.title)}, one seed</extra>",
+    }
 
 
 def bars(found: Sequence[Bar], x: Axis, levels: Sequence[Level] = ()) -> Figure:

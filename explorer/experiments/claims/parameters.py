@@ -1,16 +1,14 @@
 """Does a DenseNet need fewer parameters than a ResNet, and fewer MACs? Huang et al., 1608.06993, figure 4."""
 
-import math
 from collections.abc import Callable
-
-import numpy as np
 
 from explorer.experiments import trade_off
 from explorer.experiments.digits import job, small
 from explorer.experiments.experiment import Arm, Claim, Compared, Experiment, Figure, Picture
 from explorer.experiments.results import Results
+from explorer.experiments.trade_off import Family
 from explorer.experiments.trial import ended
-from explorer.experiments.verdict import Verdict, below, wrong
+from explorer.experiments.verdict import Verdict, wrong
 from explorer.learning.datasets import SOURCES
 from explorer.learning.recipe import Recipe
 from explorer.plots import claims as plots
@@ -20,7 +18,6 @@ IMAGES = 300  # with all 1,400 every network is right on 97 to 98 %, and a few t
 TESTED = SOURCES["digits"].images[1]
 # 225 steps of 32 images: 25 times through the 300
 RECIPE = Recipe(epochs=25, batch_size=32, learning_rate=0.05, schedule="cosine", weight_decay=1e-4)
-COSTS = {"params": "parameters", "macs": "MACs"}
 SIZES = (4, 6, 8, 12)  # of each family
 
 
@@ -35,58 +32,25 @@ def _densenet(k: int) -> Arm:
     return Arm(f"densenet{k}", f"DenseNet-BC-22, k={k}", job(config, RECIPE, IMAGES))
 
 
-FAMILIES = {"ResNet": tuple(map(_resnet, SIZES)), "DenseNet-BC": tuple(map(_densenet, SIZES))}
-COLOURS = {"ResNet": plots.BLUE, "DenseNet-BC": plots.RED}
+RESNET = Family("ResNet", plots.BLUE, tuple(map(_resnet, SIZES)))
+DENSENET = Family("DenseNet-BC", plots.RED, tuple(map(_densenet, SIZES)))
+FAMILIES = (RESNET, DENSENET)
 
 
-def _curves(results: Results, family: str, cost: str) -> list[trade_off.Curve]:
-    return trade_off.curves(results, [arm.name for arm in FAMILIES[family]], cost, TESTED)
+def rule(cost: str) -> str:
+    return trade_off.rule(DENSENET, RESNET, cost)
 
 
 def judge(cost: str) -> Callable[[Results], Verdict]:
-    def judged(results: Results) -> Verdict:
-        dense, residual = (_curves(results, family, cost) for family in ("DenseNet-BC", "ResNet"))
-        found = trade_off.log_ratio(dense, residual)
-        words = "no number" if math.isnan(found.mean) else trade_off.ratio_in_words(found)
-        return Verdict(
-            below(found, 0), f"At equal {COSTS[cost]} DenseNet-BC errs {words} times as often as ResNet on test images."
-        )
-
-    return judged
+    return trade_off.judge(DENSENET, RESNET, cost, TESTED)
 
 
 def drawn(cost: str) -> Callable[[Results], Figure]:
-    def draw(results: Results) -> Figure:
-        found = []
-        for family, arms in FAMILIES.items():
-            names = [arm.name for arm in arms if results.seeds_of(arm.name)]
-            costs, wrong = results.table(names, cost), 100 * (1 - results.table(names, "test_accuracy"))
-            wrong = np.maximum(wrong, 50 / TESTED)
-            at = np.nanmean(costs, 0) if names else np.empty(0)
-            found.append(plots.Line(family, COLOURS[family], at, wrong, points=True))
-        y = plots.Axis("wrong on test images, %", log=True)
-        return plots.lines(found, plots.Axis(COSTS[cost], log=True), y)
-
-    return draw
+    return trade_off.drawn(FAMILIES, cost, TESTED)
 
 
 def error(arm: str) -> Callable[[Results], str]:
     return lambda results: wrong(results.numbers(arm, "test_accuracy"))
-
-
-def times_as_many(results: Results) -> str:
-    dense, residual = (_curves(results, family, "params") for family in ("DenseNet-BC", "ResNet"))
-    factor = trade_off.cost_at_equal_error(residual, dense)
-    return "no number" if math.isnan(factor) else f"{factor:.1f} times as many"
-
-
-def rule(cost: str) -> str:
-    return (
-        "In each seed a family's test error is interpolated between its four sizes (logarithm of the error over that "
-        f"of the {COSTS[cost]}) and averaged over the {COSTS[cost]} that both families reach. It holds where "
-        "DenseNet-BC's is lower, with the whole 95 % interval of the difference over seeds (Welch) below zero; it "
-        "does not hold where the whole interval is above zero."
-    )
 
 
 EXPERIMENT = Experiment(
@@ -101,7 +65,7 @@ EXPERIMENT = Experiment(
     "parameters in place of millions; sizes of one depth that differ in width, where the paper varies depth too; "
     "225 steps for all, no augmentation, and one recipe for both families. The test images are the same 397 for all "
     "seeds: an interval says what other seeds would give, not what other images would.",
-    arms=(*FAMILIES["DenseNet-BC"], *FAMILIES["ResNet"]),
+    arms=(*DENSENET.arms, *RESNET.arms),
     measure=ended,
     claims=(
         Claim("Fewer errors for as many parameters", rule("params"), judge("params")),
@@ -120,7 +84,11 @@ EXPERIMENT = Experiment(
         ),
     ),
     compared=(
-        Compared("Parameters of a ResNet that errs as often as a DenseNet-BC", "about 3 times as many", times_as_many),
+        Compared(
+            "Parameters of a ResNet that errs as often as a DenseNet-BC",
+            "about 3 times as many",
+            trade_off.times_as_many(RESNET, DENSENET, "params", TESTED),
+        ),
         Compared("Test error of the largest DenseNet-BC", "3.46 % (25.6 M parameters)", error("densenet12")),
         Compared("Test error of the largest ResNet", "4.62 % (10.2 M parameters)", error("resnet12")),
     ),
