@@ -77,6 +77,10 @@ class Job:
         config = self.config.adapt(**network) if network else self.config  # together: some need each other
         return replace(self, config=config, recipe=self.recipe.replace(**recipe), **own)
 
+    def on(self, device: str) -> "Job":
+        """The same, trained somewhere else."""
+        return replace(self, device=device)
+
     def to_json(self) -> str:
         """Readable by hand, with the versions of what will train it."""
         return json.dumps(
