@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from explorer.learning.sweeps.sweep import Sweep
 
 USAGE = "sweep [FILE | DIR]"
-SUMMARY = "train many networks that differ in some knobs; without a name: which sweeps there are"
+SUMMARY = "train many networks that differ in some knobs; without a name: list sweeps"
 MOST_SHOWN = 20  # failed trials, and reasons
 
 
@@ -66,7 +66,10 @@ def _list() -> None:
     from explorer.learning import runs
     from explorer.learning.sweeps import directory as directories
 
-    for path in directories.listed():
+    found = directories.listed()
+    if not found:
+        print("There is no sweep yet: docs/sweeps.md shows how a file says what is swept.")
+    for path in found:
         said = runs.status(path)
         try:
             title = directories.read(path).title
