@@ -2,8 +2,11 @@
 
 import json
 import math
+import re
 import shlex
+import tomllib
 from contextlib import suppress
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -347,3 +350,22 @@ def test_a_published_network_is_named(tmp_path):
     assert "--network plain20_cifar --data shapes" in command
     assert "blocks" not in command
     assert "--recipe" not in command
+
+
+# ---- what is said of it ----
+
+DOCS = (Path(__file__).parents[1] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+
+
+def test_the_file_that_is_shown_is_one():
+    (text,) = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
+    found = trials(file.of_table(tomllib.loads(text)))
+    assert len(found.trials) == 3 * 2 * 3
+    assert found.trials[0].job(file.of_table(tomllib.loads(text))).config.blocks == (4, 4, 4)
+    shown = re.findall(r"`([a-z_]+ = [^`]*)`", DOCS)
+    assert len(shown) >= 4
+    for line in shown:  # each of the further words, beside those of the file
+        one = tomllib.loads(line)
+        assert set(one) <= {*file.OF_A_SWEEP, "learning_rate"}
+        table = {"sample": 9, "turn": one} if "learning_rate" in one else one
+        file.of_table(tomllib.loads(text) | table)
