@@ -33,7 +33,7 @@ $(VENV)/run.stamp: requirements.txt
 	@$(PYTHON) install.py $(VENV) $<
 	@touch $@
 
-$(VENV)/test.stamp: $(VENV)/run.stamp requirements-test.txt
+$(VENV)/test.stamp: $(VENV)/run.stamp requirements-test.txt requirements-ray.txt
 	@$(PYTHON) install.py $(VENV) requirements-test.txt
 	@touch $@
 

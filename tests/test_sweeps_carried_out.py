@@ -17,6 +17,7 @@ from explorer.learning.side_by_side import Processes
 from explorer.learning.sweeps import directory as directories
 from explorer.learning.sweeps import engines, estimate, file
 from explorer.learning.sweeps.carrying_out import carry_out
+from explorer.learning.sweeps.directory import Results
 from explorer.learning.sweeps.estimate import Rate
 from explorer.learning.sweeps.on_this_machine import DIED
 from explorer.learning.sweeps.sweep import trials
@@ -224,6 +225,64 @@ def test_one_that_ended_while_nobody_looked_is_not_trained_again():
     assert carry_out(sweep.path, nothing) == "finished"
     assert (first / runs.PREDICTIONS).stat().st_mtime_ns == before
     assert len(sweep.results()) == 2
+
+
+# ---- early stopping ----
+
+
+def learns(path, accuracies):
+    """A run that has come so far."""
+    head = "step,epoch,seconds,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy\n"
+    rows = "".join(f"{2 * epoch},{epoch},{epoch},0.1,,,1,{found}\n" for epoch, found in enumerate(accuracies, start=1))
+    (path / runs.METRICS).write_text(head + rows)
+
+
+def test_those_that_do_worse_are_stopped_early_and_have_a_row(monkeypatch):
+    """The second trial learns to a half, and the others to nine tenths: after three epochs it is the worst of them."""
+    monkeypatch.setattr("explorer.learning.sweeps.carrying_out.READS_EACH", 0.0)
+    come = {}
+
+    def play(path, attempt):
+        number = int(path.name[1])
+        if (path / runs.STOP).exists():
+            said(path, "stopped", seconds=come[number])
+            learns(path, [0.5] * come[number])
+            return ""
+        come[number] = come.get(number, 0) + 1
+        done = come[number] >= 9
+        said(path, "finished" if done else "training", seconds=come[number])
+        learns(path, [0.5 if number == 1 else 0.9] * come[number])
+        return "" if done else None
+
+    sweep = created(seeds=2, early={"grace": 3}, set=TINY["set"] | {"epochs": 9})
+    assert carry_out(sweep.path, nothing, start=Played(play, places=1)) == "finished"
+    assert come == {0: 9, 1: 3, 2: 9, 3: 9}
+    assert list(sweep.results()["state"]) == ["finished", "early", "finished", "finished"]
+    assert runs.status(sweep.path).message == "3 finished, 1 stopped early."
+    engine = Played(play)
+    carry_out(sweep.path, nothing, again=True, start=engine)
+    assert engine.started == []
+
+
+def test_a_sweep_that_goes_on_knows_how_the_trials_before_did(monkeypatch):
+    monkeypatch.setattr("explorer.learning.sweeps.carrying_out.READS_EACH", 0.0)
+    sweep = created(early={"grace": 1})
+    first = sweep.run_of(sweep.trials[0])
+    runs.create(sweep.trials[0].job(sweep.sweep), first)
+    said(first, "finished")
+    learns(first, [0.9, 0.9])
+    Results(sweep).add(sweep.trials[0], {"state": "finished", "seconds": 1})
+
+    def play(path, attempt):
+        stopped = (path / runs.STOP).exists()
+        said(path, "stopped" if stopped else "training")
+        learns(path, [0.5])
+        return "" if stopped else None
+
+    engine = Played(play)
+    carry_out(sweep.path, nothing, start=engine)
+    assert engine.started == [1]
+    assert list(sweep.results()["state"]) == ["finished", "early"]
 
 
 # ---- the budget ----

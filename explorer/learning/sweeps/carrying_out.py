@@ -7,7 +7,7 @@ ended or has not begun.
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from explorer.learning.runs import State, Status
 from explorer.learning.sweeps import directory as directories
 from explorer.learning.sweeps import engines
 from explorer.learning.sweeps.directory import ENDED, FAILED, Directory, Results
+from explorer.learning.sweeps.early import EarlyStopping, evaluations
 from explorer.learning.sweeps.engine import Engine
 from explorer.learning.sweeps.engines import Where
 from explorer.learning.sweeps.on_this_machine import DIED
@@ -78,7 +79,19 @@ class Driving:
         self._partly = {trial.number: self._status(trial).seconds for trial in todo if trial.number in begun}
         counted = sum(seconds for number, seconds in self._partly.items() if number in self._states)
         self._seconds = self._table.seconds() - counted  # those that are trained once more have rows
+        self._early = self._early_stopping(begun)
         self._began, self._ended_since, self._read_at = time.monotonic(), 0, 0.0
+
+    def _early_stopping(self, begun: Iterable[int]) -> EarlyStopping | None:
+        """Which knows how those did that have begun before; None where it is not asked for. Raises SweepError."""
+        sweep = self._directory.sweep
+        if not sweep.early:
+            return None
+        trials = self._directory.trials
+        found = EarlyStopping(sweep.early, max(trial.job(sweep).recipe.epochs for trial in trials))
+        for number in begun:
+            found.replay(number, evaluations(trial_names.path_of(self._directory.path, number)))
+        return found
 
     def run(self, engine: Engine) -> None:
         """Raises Stopped, OSError."""
@@ -113,6 +126,8 @@ class Driving:
         trial = self._running.pop(number)
         said = self._status(trial)
         self._partly[number] = said.seconds
+        if self._early:
+            self._early.replay(number, evaluations(self._directory.run_of(trial)))
         if why == DIED and self._deaths.get(number, 0) < MOST_DEATHS:
             self._deaths[number] = self._deaths.get(number, 0) + 1
             self._todo.appendleft(trial)  # which goes on from its checkpoint
@@ -161,6 +176,8 @@ class Driving:
         for number, trial in self._running.items():
             path = self._directory.run_of(trial)
             self._partly[number] = runs.status(path).seconds
+            if self._early and self._early.tell(number, evaluations(path)):
+                self._stopped_early.add(number)
             if number in self._stopped_early:
                 _ask_to_stop(path)
         self._read_at = time.monotonic()
