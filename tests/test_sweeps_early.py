@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from explorer.learning import runs
+from explorer.learning.sweeps import file
 from explorer.learning.sweeps.early import EarlyStopping, evaluations
-from explorer.learning.sweeps.sweep import Early, SweepError
+from explorer.learning.sweeps.sweep import Early, SweepError, longest
 
 
 def curve(*accuracies):
@@ -112,3 +113,10 @@ def test_without_ray_it_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SweepError, match=r"^Ray is not installed: pip install -r requirements-ray\.txt$"):
         EarlyStopping(Early(), 10)
+
+
+def test_the_longest_trial_is_found():
+    base = {"network": "resnet20_cifar", "set": {"epochs": 3}}
+    assert longest(file.of_table(base)) == 3
+    assert longest(file.of_table(base | {"turn": {"epochs": [2, 9, 4]}})) == 9
+    assert longest(file.of_table(base | {"turn": {"epochs": {"from": 2, "to": 50}}, "sample": 2})) == 50

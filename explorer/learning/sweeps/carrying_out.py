@@ -28,12 +28,13 @@ from explorer.learning.sweeps.early import EarlyStopping, evaluations
 from explorer.learning.sweeps.engine import Engine
 from explorer.learning.sweeps.engines import Where
 from explorer.learning.sweeps.on_this_machine import DIED
-from explorer.learning.sweeps.sweep import Sweep, Trial
+from explorer.learning.sweeps.sweep import Sweep, Trial, longest
 from explorer.learning.worker import Pulse
 from explorer.wording import duration
 
 LOOKS_EACH = 0.3  # seconds between two looks at whether to stop
 READS_EACH = 1.0  # seconds between two looks at what is being trained
+WORSE = "Others did better after as many epochs."
 MOST_DEATHS = 3  # of a trial's process, after which it is not started again
 
 
@@ -87,8 +88,7 @@ class Driving:
         sweep = self._directory.sweep
         if not sweep.early:
             return None
-        trials = self._directory.trials
-        found = EarlyStopping(sweep.early, max(trial.job(sweep).recipe.epochs for trial in trials))
+        found = EarlyStopping(sweep.early, longest(sweep))
         for number in begun:
             found.replay(number, evaluations(trial_names.path_of(self._directory.path, number)))
         return found
@@ -136,7 +136,7 @@ class Driving:
         if why:
             state, said = "failed", said._replace(message=why)
         elif state == "stopped" and number in self._stopped_early:
-            state = "early"
+            state, said = "early", said._replace(message=WORSE)
         self._write(trial, state, said)
 
     def _write(self, trial: Trial, state: str, said: Status) -> None:

@@ -99,6 +99,15 @@ class Sweep:
         return len(self.seeds) * sum(self.sample or _combinations(part) for part in self.parts)
 
 
+def longest(sweep: Sweep) -> int:
+    """Epochs of the trial that has most."""
+    found: list[float] = []
+    for part in sweep.parts:
+        values = part.turned.get("epochs", (str(part.job.recipe.epochs),))
+        found += [values.high] if isinstance(values, Range) else [float(value) for value in values]
+    return int(max(found))
+
+
 class Trial(NamedTuple):
     """One training: `part` is the number of the network, from 0, whose job is turned. Trials are numbered from 0."""
 
