@@ -9,6 +9,7 @@ elsewhere, and uploads may fill the memory.
 import asyncio
 import hashlib
 import re
+import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +25,8 @@ from streamlit.runtime.pages_manager import PagesManager
 from controls import processes
 from controls.start import warm_up
 from controls.uploads import UploadLimits, free_closed_sessions
+from explorer.counting.budget import SettingError
+from explorer.learning import settings
 
 
 def content_security_policy(page: str) -> str:
@@ -74,5 +77,11 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     freeing.cancel()
     processes.end()
 
+
+try:
+    settings.check()
+except SettingError as refusal:
+    print(refusal, file=sys.stderr)
+    sys.exit(1)
 
 app = st.App("app.py", lifespan=lifespan, middleware=[Middleware(Headers), Middleware(UploadLimits)])

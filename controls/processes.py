@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from explorer.counting.budget import BudgetError, free_memory, servers
+from explorer.learning import settings
 from explorer.running import devices
 
 T = TypeVar("T")
@@ -32,7 +33,6 @@ Progress = Callable[..., None]
 Work = Callable[[Progress], T]
 Meanwhile = Callable[[int], None]  # how many visitors are before this one in line; 0: none, or it is at work
 
-SETTING = "EXPLORER_PROCESSES"
 FOR_EACH_CORE = 4
 EACH = 2**30  # bytes that are free where one more than the first is started
 LOOKS_EACH = 0.1  # seconds between two questions whether the visitor is still there
@@ -53,14 +53,12 @@ class _Gone(Exception):
 
 def most() -> int:
     """Visitors whose work goes on at once: EXPLORER_PROCESSES, or four for each of this server's cores; with 0
-    everything is done in the server's own process. Raises ValueError, naming the variable, for what is no whole number.
+    everything is done in the server's own process. Raises SettingError.
     """
-    text = os.environ.get(SETTING, "").strip()
-    if text and not (text.isascii() and text.isdigit() and len(text) < 5):
-        raise ValueError(f"{SETTING}={text!r} is not a whole number")
     if os.name != "posix":  # elsewhere a process is not handed its end of a pipe
         return 0
-    return int(text) if text else FOR_EACH_CORE * cores()
+    chosen = settings.most_processes()
+    return FOR_EACH_CORE * cores() if chosen is None else chosen
 
 
 def cores() -> int:

@@ -20,7 +20,7 @@ from explorer import links
 from explorer.counting import comparisons as contenders
 from explorer.counting.search import Search
 from explorer.errors import ExplorerError
-from explorer.families import FAMILIES, Config, ConfigError, family_of, knobs, plan
+from explorer.families import FAMILIES, PRESETS, Config, ConfigError, family_of, knobs, plan
 from explorer.learning import trained
 from explorer.links import Choice
 from explorer.pictures.reading import Picture
@@ -172,7 +172,10 @@ def attempt(change: Callable[..., object], *arguments: Any) -> None:
 
 
 def choose(origin: str) -> None:
-    """Start anew from a published network."""
+    """Start anew from a published network. A browser that still shows an older list may send what is none."""
+    if origin not in PRESETS:
+        problems().append(f"Not changed: {str(origin)[:40]} is not in the list that is shown now; choose again.")
+        return
     visitor().choice = links.start(origin)
     visitor().before = None
 

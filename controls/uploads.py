@@ -27,6 +27,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from controls import kept
 from explorer.counting import budget
+from explorer.learning import settings
 from explorer.pictures.reading import MOST_BYTES
 
 MB = 2**20  # as Streamlit counts
@@ -62,7 +63,7 @@ def server_limit() -> int:
     """Bytes, by EXPLORER_MAX_UPLOADS or by the memory that is free when it is first asked for; at least one largest
     file fits.
     """
-    return budget.setting("EXPLORER_MAX_UPLOADS") or max(budget.free_memory() // SHARE, largest_file() * MB)
+    return budget.setting(settings.MOST_UPLOADS) or max(budget.free_memory() // SHARE, largest_file() * MB)
 
 
 class UploadLimits:

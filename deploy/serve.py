@@ -19,7 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from explorer.counting import budget
+from explorer.counting.budget import SettingError
+from explorer.learning import settings
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -123,10 +124,9 @@ def variables(asked: Asked, runtime: Path, haproxy: str, environment: Mapping[st
 def check_settings() -> None:
     """Raises Refused for what each server would fail of."""
     try:
-        budget.limits()
-        budget.setting("EXPLORER_MAX_UPLOADS")
-    except ValueError as error:
-        raise Refused(f"{error}.") from None
+        settings.check()
+    except SettingError as error:
+        raise Refused(str(error)) from None
 
 
 def main() -> int:

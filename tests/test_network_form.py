@@ -106,6 +106,28 @@ def test_a_preset_is_chosen():
     assert "This is **Wide ResNet-50-2**." in captions(app)
 
 
+def test_a_preset_that_is_no_longer_in_the_list_is_one_sentence():
+    """As a browser sends it that has not yet drawn the list of the family chosen meanwhile."""
+    app = opened(network="densenet121")
+    states = app._tree.get_widget_states()
+    states.widgets.add(id=app.selectbox(key="preset").proto.id, string_value="ResNet-18")
+    app._run(states)
+    assert messages(fine(app)) == ["Not changed: ResNet-18 is not in the list that is shown now; choose again."]
+    assert app.title[0].value == "DenseNet-121"
+    assert messages(fine(app.run())) == []
+
+
+def test_no_number_of_stages_leaves_it_as_it_is():
+    app = opened(network="densenet121")
+    (stages,) = (one for one in app.segmented_control if one.key == "densenet.blocks.count")
+    states = app._tree.get_widget_states()
+    for one in [one for one in states.widgets if one.id == stages.proto.id]:
+        states.widgets.remove(one)
+    states.widgets.add(id=stages.proto.id).string_array_value.SetInParent()
+    app._run(states)
+    assert config(fine(app)).blocks == PRESETS["densenet121"].blocks
+
+
 def test_a_depth_is_chosen():
     app = opened(network="resnet18")
     app.selectbox(key="depth").select("50").run()

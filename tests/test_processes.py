@@ -14,6 +14,7 @@ from controls import processes
 from controls.processes import WorkError, carry_out
 from explorer.counting.budget import BudgetError
 from explorer.errors import ExplorerError
+from explorer.learning import settings
 from explorer.running import devices
 from explorer.running.weights import WeightsError
 
@@ -64,7 +65,7 @@ class Left(BaseException):
 @pytest.fixture(autouse=True)
 def pool(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Two at once; the processes are the same for all tests, since each takes seconds to start."""
-    monkeypatch.setenv(processes.SETTING, "2")
+    monkeypatch.setenv(settings.PROCESSES, "2")
     return processes._pool
 
 
@@ -189,9 +190,9 @@ def test_memory_is_promised_by_the_server_for_all_of_them(monkeypatch: pytest.Mo
 
 
 def test_in_the_servers_own_process_where_there_are_to_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(processes.SETTING, "0")
+    monkeypatch.setenv(settings.PROCESSES, "0")
     assert carry_out(process, "a")[0] == os.getpid()
-    monkeypatch.setenv(processes.SETTING, "many")
+    monkeypatch.setenv(settings.PROCESSES, "many")
     with pytest.raises(ValueError, match="EXPLORER_PROCESSES='many' is not a whole number"):
         processes.most()
 

@@ -161,7 +161,7 @@ def _draw_list(knob: Knob, values: tuple[int, ...], key: str, counted: bool) -> 
         session.change(**{knob.name: tuple(session.entered(f"{key}.{i}") for i in range(len(values)))})
 
     def resized() -> None:
-        count = session.entered(f"{key}.count")
+        count = session.entered(f"{key}.count") or len(values)  # a browser that draws it late may send nothing
         session.change(**{knob.name: (values + values[-1:] * count)[:count]})
 
     if counted and knob.length:

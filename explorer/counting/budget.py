@@ -23,6 +23,10 @@ class BudgetError(ExplorerError):
     """A network that is larger than this machine should hold, with the estimate and the limit."""
 
 
+class SettingError(ExplorerError):
+    """What the owner of a server has set makes no sense; names the variable."""
+
+
 class Limits(NamedTuple):
     operations: int
     params: int
@@ -33,7 +37,7 @@ def limits(free: int | None = None) -> Limits:
     """`free` is the device's free memory in bytes; None: this machine's.
 
     EXPLORER_MAX_OPERATIONS, EXPLORER_MAX_PARAMS and EXPLORER_MAX_MEMORY (bytes, or 512MB, 4GB) come first. Memory is
-    shared out among the servers of this machine. Raises ValueError, naming the variable, for one that is not a number.
+    shared out among the servers of this machine. Raises SettingError for one that is not a number.
     """
     memory = setting("EXPLORER_MAX_MEMORY") or int(SHARE * (free_memory() if free is None else free))
     memory //= servers()
@@ -117,17 +121,17 @@ def servers() -> int:
     return setting("EXPLORER_SERVERS") or 1
 
 
-NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)(MB|GB)?")
+NUMBER = re.compile(r"([0-9]{1,30}(?:\.[0-9]+)?)(MB|GB)?")
 FACTORS = {"MB": 10**6, "GB": 10**9, None: 1}
 
 
 def setting(name: str) -> int:
-    """The variable's number; 0 where it is not set."""
+    """The variable's number; 0 where it is not set. Raises SettingError."""
     text = os.environ.get(name, "")
     if not text.strip():
         return 0
     found = NUMBER.fullmatch("".join(text.split()).upper().replace("_", ""))
     number = int(float(found[1]) * FACTORS[found[2]]) if found else 0
     if not number:
-        raise ValueError(f"{name}={text!r} is not a number above 0; write bytes, or 512MB, or 4GB")
+        raise SettingError(f"{name}={text!r} is not a number above 0; write bytes, or 512MB, or 4GB.")
     return number

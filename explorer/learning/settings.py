@@ -1,4 +1,4 @@
-"""Where data sets, runs and uploads lie on this machine."""
+"""What the owner of a server may set: where data sets, runs and uploads lie, and how much is done at once."""
 
 import os
 from pathlib import Path
@@ -6,16 +6,17 @@ from typing import NamedTuple
 
 from platformdirs import user_data_path
 
-from explorer.counting.budget import setting
+from explorer.counting.budget import SettingError, limits, setting
 
 APP = "skip-connection-explorer"
 DATA = "EXPLORER_DATA"
 RUNS = "EXPLORER_RUNS"
 UPLOADS = "EXPLORER_UPLOADS"
 WORKERS = "EXPLORER_WORKERS"
+PROCESSES = "EXPLORER_PROCESSES"
+MOST_UPLOADS = "EXPLORER_MAX_UPLOADS"
 TRAINING = "EXPLORER_TRAINING"
 MOST_RUNS, MOST_MINUTES, MOST_DISK = "EXPLORER_MAX_RUNS", "EXPLORER_MAX_RUN_MINUTES", "EXPLORER_MAX_RUN_DISK"
-
 
 # on a server that others reach, unless its owner says otherwise
 SHARED_RUNS, SHARED_MINUTES, SHARED_DISK = 5, 30, 10**9
@@ -68,11 +69,11 @@ def allowed(only_this_machine: bool) -> Allowed:
     server that only its own machine reaches, else `shared`. On a shared one, runs are limited as far as the
     settings say nothing else.
 
-    Raises ValueError, naming the variable, for what makes no sense.
+    Raises SettingError for what makes no sense.
     """
     text = os.environ.get(TRAINING, "").strip().lower() or ("mine" if only_this_machine else "shared")
     if text not in ("off", "mine", "shared"):
-        raise ValueError(f"{TRAINING}={text!r} is not one of off, mine, shared")
+        raise SettingError(f"{TRAINING}={text!r} is not one of off, mine, shared.")
     shared = text == "shared"
     return Allowed(
         text != "off",
@@ -88,9 +89,24 @@ def most_workers() -> int:
     return _whole(WORKERS) or max(1, (os.cpu_count() or 1) // 2)
 
 
-def _whole(setting: str) -> int:
-    """0 where it is not set. Raises ValueError, naming the variable, for what is no whole number above 0."""
+def most_processes() -> int | None:
+    """Visitors whose heavy work goes on at once, by EXPLORER_PROCESSES; None where it is not set."""
+    return _whole(PROCESSES, least=0) if os.environ.get(PROCESSES, "").strip() else None
+
+
+def check() -> None:
+    """To be asked before a server starts. Raises SettingError for the first setting that makes no sense."""
+    limits()
+    setting(MOST_UPLOADS)
+    allowed(only_this_machine=True)
+    most_workers()
+    most_processes()
+
+
+def _whole(setting: str, least: int = 1) -> int:
+    """0 where it is not set. Raises SettingError for what is no whole number, or less than the least."""
     text = os.environ.get(setting, "").strip()
-    if text and not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        raise ValueError(f"{setting}={text!r} is not a whole number above 0")
+    if text and not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
+        above = f" above {least - 1}" if least else ""
+        raise SettingError(f"{setting}={text!r} is not a whole number{above}.")
     return int(text or 0)
