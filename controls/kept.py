@@ -7,7 +7,6 @@ name. Several server processes may share the folder: each touches the names that
 takes them for left. Nothing here needs Streamlit: any process opens a content by its digest.
 """
 
-import errno
 import hashlib
 import math
 import os
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from controls import kept_files
 from controls.kept_files import DIGEST, EACH, FURTHER, NAME, Kept, file_of, locked, look_through, read
-from explorer.errors import ExplorerError
+from explorer.errors import DISK_FULL, ExplorerError
 from explorer.learning.settings import made, uploads_folder
 from explorer.running.card import Card
 from explorer.running.checkpoints import OnDisk, on_disk
@@ -35,7 +34,6 @@ OPEN = 30.0  # seconds after such a sign, for which some process counts as havin
 ABANDONED = 600.0  # seconds after which what is still being written was left by a process that died
 COUNTED = 1.0  # seconds for which the sum of all of them is worth something
 LONGEST = 200  # characters of a file's name that are kept, the last ones
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class KeptError(ExplorerError):
@@ -296,7 +294,7 @@ def _refusing(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         why = "the server cannot write its folder of uploads"
-        if error.errno in FULL:
+        if error.errno in DISK_FULL:
             raise KeptError(f"{clean(name)} was not taken, since the server's disk is full; try again later.") from None
         reason = clean(error.strerror or type(error).__name__)
         raise KeptError(f"{clean(name)} was not taken, since {why} ({reason}).") from None

@@ -21,8 +21,8 @@ import torch
 from streamlit import logger
 
 from controls import services
+from controls.refusals import refusal_of
 from explorer.counting.budget import BudgetError
-from explorer.errors import ExplorerError
 from explorer.running import devices
 
 NICE = 10  # pages have nine times the processor where both want it
@@ -65,10 +65,9 @@ def _outcome(work: Any, progress: "Progress") -> tuple[str, Any]:
         return "done", work(progress)
     except Stopped:
         return "stopped", None
-    except ExplorerError as error:
-        return "refused", error
-    except Exception:
-        return "failed", traceback.format_exc()
+    except Exception as error:
+        refused = refusal_of(error)
+        return ("refused", refused) if refused else ("failed", traceback.format_exc())
 
 
 def _send(server: Connection, kind: str, said: Any) -> None:

@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from controls.refusals import refusal_of
 from explorer.counting.budget import BudgetError, free_memory, servers
 from explorer.learning import settings
 from explorer.running import devices
@@ -81,7 +82,7 @@ def carry_out(
     """
     if not most():
         began = time.perf_counter()
-        return work(progress), time.perf_counter() - began
+        return _carried_out_here(work, progress), time.perf_counter() - began
     process = _pool.take(visitor, network, meanwhile)
     began = time.perf_counter()
     try:
@@ -91,6 +92,16 @@ def carry_out(
     finally:
         _pool.give_back(process, visitor)
     return value, time.perf_counter() - began
+
+
+def _carried_out_here(work: Work[T], progress: Progress) -> T:
+    try:
+        return work(progress)
+    except Exception as error:
+        refused = refusal_of(error)
+        if refused is None:
+            raise
+    raise refused  # outside: a traceback would keep what it has taken
 
 
 def warm_up() -> None:

@@ -1,4 +1,8 @@
-"""The one base class of all that the library refuses."""
+"""The one base class of all that the library refuses, and how the system says that a disk is full."""
+
+import errno
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})  # the disk, one user's part of it, one file's
 
 
 class ExplorerError(ValueError):

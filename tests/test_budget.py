@@ -1,6 +1,11 @@
 """What may be built here: limits from the machine or its variables; refusals in a sentence, before anything is made."""
 
+import os
+import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -23,6 +28,7 @@ from explorer.families import PRESETS, parse, plan
 from explorer.running import network
 from explorer.wording import gigabytes
 
+ROOT = Path(__file__).parents[1]
 VARIABLES = ("EXPLORER_MAX_OPERATIONS", "EXPLORER_MAX_PARAMS", "EXPLORER_MAX_MEMORY")
 PLENTY = Limits(operations=10**9, params=10**15, memory=10**18)
 
@@ -194,6 +200,37 @@ def test_no_machine_holds_the_largest_network():
     )
     with pytest.raises(BudgetError, match="parameters; the limit is"):
         network.build(plan(largest))
+
+
+WITHOUT_MEMORY = """
+import resource
+from explorer.counting.budget import BudgetError
+from explorer.families import PRESETS, plan
+from explorer.network import build
+
+large = plan(PRESETS["resnet18"].replace(width=512))  # 2.9 GB
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 500_000_000,) * 2)
+try:
+    build(large)
+except BudgetError as refusal:
+    print(refusal)
+build(plan(PRESETS["resnet20_cifar"]))  # what was taken is free again
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process's memory cannot be limited")
+def test_memory_that_ends_while_a_network_is_built_is_one_sentence():
+    given = os.environ | {"EXPLORER_MAX_MEMORY": "100GB", "OMP_NUM_THREADS": "1"}  # as where others take it meanwhile
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MEMORY], cwd=ROOT, env=given, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(
+        r"cpu ran out of memory when it was asked for [\d.]+ [GM]B more\. [\d.]+ [GM]B are free now; "
+        r"try fewer channels or blocks\.\n",
+        done.stdout,
+    )
 
 
 def test_an_analysis_that_needs_its_own_memory_says_which_batch_would_fit():

@@ -1,5 +1,6 @@
 """Heavy work in processes of its own: what comes back, whose turn it is, and when it ends."""
 
+import errno
 import os
 import threading
 import time
@@ -108,6 +109,31 @@ def test_what_is_refused_is_refused_in_the_same_words() -> None:
 
 def unfit(progress: Progress) -> Any:
     return lambda: None
+
+
+def break_off(error: Exception, progress: Progress) -> None:
+    raise error
+
+
+CPU = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+
+
+@pytest.mark.parametrize("most", ["0", "2"])  # in the server's own process, and beside it
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "too little memory"),
+        (RuntimeError(f"{CPU} 99 bytes."), "too little memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk is full"),
+    ],
+    ids=["memory", "torch", "disk", "quota"],
+)
+def test_a_machine_that_is_full_is_one_sentence(monkeypatch: Any, error: Exception, words: str, most: str) -> None:
+    monkeypatch.setenv(settings.PROCESSES, most)
+    with pytest.raises(BudgetError, match=words) as caught:
+        carry_out(partial(break_off, error), "a")
+    assert caught.value.__context__ is None  # whose traceback would keep what was taken
 
 
 def test_a_process_that_dies_is_one_sentence_and_another_takes_its_place() -> None:

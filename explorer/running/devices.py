@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import sys
 import threading
 import time
@@ -160,18 +161,38 @@ def within(device: str, plan: Plan, batch: int, needed: int, work: Callable[[], 
     """
     check(plan, batch, device_limits(device))
     return_freed_memory()
-    failure = None
     with room(device, needed):
-        try:
-            return work()
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            failure = str(error).split(".")[0]
-        except RuntimeError as error:
-            if "alloc" not in str(error) and "out of memory" not in str(error):
-                raise
-            failure = str(error).split(".")[0]
+        return attempted(device, work, f"{batch // 2} images" if batch > 1 else "a smaller input or fewer channels")
+
+
+def attempted(device: str, work: Callable[[], T], smaller: str) -> T:
+    """What `work` returns. Raises BudgetError where the device runs out of memory, with the advice to try something
+    `smaller`; it is usable afterwards.
+    """
+    failure = ""
+    try:
+        return work()
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        failure = _asked_for(str(error))
     # here, and not in the except block: its traceback would keep the tensors alive
     if device.startswith("cuda"):
         torch.cuda.empty_cache()
-    smaller = f"{batch // 2} images" if batch > 1 else "a smaller input or fewer channels"
-    raise BudgetError(f"{device} ran out of memory ({failure}). {gigabytes(free(device))} are free now; try {smaller}.")
+    raise BudgetError(f"{device} ran out of memory{failure}. {gigabytes(free(device))} are free now; try {smaller}.")
+
+
+BYTES = re.compile(r"tried to allocate ([0-9]+) bytes")
+
+
+def _asked_for(said: str) -> str:
+    """Of the CPU's words how much was too much; a GPU's say nothing that would help."""
+    found = BYTES.search(said)
+    return f" when it was asked for {gigabytes(int(found[1]))} more" if found else ""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, which the CPU and the GPUs say in different ways."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and ("alloc" in str(error) or "out of memory" in str(error))

@@ -20,6 +20,7 @@ from torch.nn import init
 from explorer.counting.budget import check
 from explorer.plan import Op, Plan
 from explorer.plan.wiring import Edge, owner
+from explorer.running.devices import attempted
 from explorer.running.kinds import RUNNING
 
 
@@ -27,12 +28,17 @@ def build(plan: Plan, seed: int = 0, device: torch.device | str = "cpu") -> Grap
     """The network of a plan, in eval mode, with fresh weights.
 
     The weights depend on plan and seed alone: they are drawn on the CPU from a generator of their own. Raises
-    BudgetError before anything is allocated where the network is larger than this machine should hold.
+    BudgetError before anything is allocated where the network is larger than this machine should hold, and where the
+    memory ends all the same.
     """
     check(plan)
-    network = blank(plan).to_empty(device="cpu")
-    initialise(network, seed)
-    return network.to(device)
+
+    def drawn() -> GraphModule:
+        network = blank(plan).to_empty(device="cpu")
+        initialise(network, seed)
+        return network.to(device)
+
+    return attempted(str(device), drawn, "fewer channels or blocks")
 
 
 def blank(plan: Plan) -> GraphModule:
