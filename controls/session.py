@@ -101,6 +101,18 @@ def identity() -> str:
     return context.session_id if context else ""
 
 
+def address() -> str:
+    """Where the visitor comes from, the same on all their pages; "" where it is not known, and on the server's own
+    machine.
+    """
+    return st.context.ip_address or ""
+
+
+def whose() -> Hashable:
+    """What the visitor's turns are counted by, where others wait for theirs."""
+    return address() or identity()
+
+
 def go_on() -> None:
     """Ends the script here if its visitor has gone, or has asked for something else meanwhile."""
     visitor()  # each look at the session's state is where Streamlit may do so

@@ -150,6 +150,33 @@ def test_one_process_at_a_time_for_one_visitor(monkeypatch):
     assert order == [b"1", b"3", b"2"]
 
 
+def test_who_came_first_has_a_decoder_first(monkeypatch):
+    """Two places: what stands in line goes on in its order, but for pictures of one who has one decoded already."""
+    began, release, order = threading.Semaphore(0), threading.Semaphore(0), []
+
+    def run(*_, input, **__):
+        order.append(input)
+        began.release()
+        assert release.acquire(timeout=20)
+        return CompletedProcess([], 1, b"is dull")
+
+    monkeypatch.setattr(reading, "run", run)
+    with ThreadPoolExecutor(8) as pool:
+        for number, owner in enumerate(["a", "a", "a", "b", "c", "a", "d"]):
+            pool.submit(refused_of, b"%d" % number, owner)
+            while len(reading._line) + len(reading._running) <= number:
+                time.sleep(0.01)
+        for done in range(7):
+            assert began.acquire(timeout=20)
+            if done:
+                release.release()
+        release.release()
+    assert sorted(order[:2]) == [b"0", b"3"]
+    assert order.index(b"1") < order.index(b"2") < order.index(b"5")  # a's own
+    assert order.index(b"4") < order.index(b"6")
+    assert reading._line == reading._running == []
+
+
 def refused_of(data: bytes, owner: str) -> str:
     with pytest.raises(PictureError) as caught:
         read_picture(data, "x", owner)

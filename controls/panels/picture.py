@@ -145,7 +145,7 @@ def _take() -> None:
             continue
         try:
             with sent.opened(file) as data:
-                picture = read_picture(bytes(data), file.name, owner=id(session.visitor()))
+                picture = read_picture(bytes(data), file.name, owner=session.whose())
             if picture not in own.values():
                 name = sent.name_of(file)
                 sent.let_go(file)
@@ -162,7 +162,7 @@ def _take_linked(name: str) -> None:
     found = None if name in own else sent.find(name)
     if found is not None:
         with suppress(PictureError, KeptError), kept.opened(found.digest) as data:
-            own[name] = read_picture(bytes(data), found.name, owner=id(session.visitor()))
+            own[name] = read_picture(bytes(data), found.name, owner=session.whose())
             _limit(own)
 
 

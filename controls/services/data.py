@@ -42,9 +42,10 @@ def take_zip(file: UploadedFile) -> Source:
     def show(done: int, total: int) -> None:
         bar.progress(min(1.0, done / max(1, total)), f"Reading picture {done:,} of {total:,}")
 
-    own = id(session.visitor())
     try:
-        source = imported.import_zip(file.getvalue(), file.name, config.input_size, config.channels, show, owner=own)
+        source = imported.import_zip(
+            file.getvalue(), file.name, config.input_size, config.channels, show, owner=session.whose()
+        )
     finally:
         bar.empty()
     session.visitor().data.add(source.name)

@@ -35,7 +35,7 @@ def owner() -> str:
 
     Not the session, which a reload makes anew: a limit for each session would be none.
     """
-    address = st.context.ip_address or ""
+    address = session.address()
     return hashlib.sha256(f"{runs_folder()} {address}".encode()).hexdigest()[:16] if address else ""
 
 

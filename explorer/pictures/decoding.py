@@ -9,9 +9,9 @@ anew for every file.
 Output: "P6 width height 255", a line break, and the pixels (a PPM), exit status 0; or one line that says why
 not, in words that follow the file's name, exit status 1. Any other end is one of a confined process.
 
-    python -m explorer.pictures.decoding --many 10
+    python -m explorer.pictures.decoding --many 5
 
-does so for one file after another, in a fork of itself for each, which has 10 seconds (not on Windows). On stdin each
+does so for one file after another, in a fork of itself for each, which has 5 seconds (not on Windows). On stdin each
 file follows its length, on stdout each output its exit status (1 byte; 2 for any other end, 3 where the system has no
 process left) and its length (8 bytes, big-endian).
 """
@@ -122,7 +122,9 @@ def _decode(data: bytes) -> Image.Image:
     return image.convert("RGB")
 
 
-AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the next marker: no stuffed byte, restart or filling
+# The next marker with a segment of its own: no stuffed byte, no filling, neither a restart nor TEM, behind which a
+# decoder goes on at once
+MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
 
 def scans(data: bytes, most: int) -> int:
@@ -132,7 +134,7 @@ def scans(data: bytes, most: int) -> int:
     What a thumbnail, a second picture or a film behind the first one holds does not count.
     """
     found, at = 0, 2
-    while found < most and (marker := AFTER_SCAN.search(data, at)) and marker[0] != b"\xff\xd9":
+    while found < most and (marker := MARKER.search(data, at)) and marker[0] != b"\xff\xd9":
         at = marker.end()
         if marker[0] == b"\xff\xda":
             found += 1

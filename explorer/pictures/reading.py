@@ -20,7 +20,7 @@ from explorer.errors import ExplorerError
 from explorer.pictures.decoding import ENDED_BADLY, LENGTH, LONGEST_SIDE, MOST_OUTPUT, NOT_STARTED, UNREADABLE, Refusal
 
 MOST_BYTES = 20 * 2**20
-MOST_TIME = 10  # seconds for a picture: decoding.MOST_SECONDS, and some in which a busy server does other things
+MOST_TIME = 5  # seconds for a picture: decoding.MOST_SECONDS, and one in which a busy server does other things
 MOST_WAIT = 30  # seconds before its turn comes
 GRACE = 5  # seconds in which a process that forks one for each picture must tell of its end
 
@@ -56,17 +56,27 @@ DECODER = [sys.executable, "-P", str(Path(__file__).with_name("decoding.py"))]
 MOST_DECODERS = 2  # at once: the memory of ten visitors is that of two
 _changed = threading.Condition()
 _running: list[Hashable] = []  # whose pictures are being decoded
+_line: list["_Waiting"] = []  # who came first stands first
+
+
+@dataclass(eq=False)
+class _Waiting:
+    owner: Hashable
 
 
 @contextmanager
 def _turn(owner: Hashable) -> Iterator[None]:
     """Waits until a decoder may start. Raises Refusal."""
+    own = _Waiting(owner)
     with _changed:
-        if not _changed.wait_for(
-            lambda: len(_running) < MOST_DECODERS and (owner is None or owner not in _running), MOST_WAIT
-        ):
-            raise Refusal("has to wait too long, as the server is busy with other pictures: try again later")
-        _running.append(owner)
+        _line.append(own)
+        try:
+            if not _changed.wait_for(lambda: _next() is own, MOST_WAIT):
+                raise Refusal("has to wait too long, as the server is busy with other pictures: try again later")
+            _running.append(owner)
+        finally:
+            _line.remove(own)
+            _changed.notify_all()
     try:
         yield
     finally:
@@ -75,11 +85,19 @@ def _turn(owner: Hashable) -> Iterator[None]:
             _changed.notify_all()
 
 
+def _next() -> _Waiting | None:
+    """The first in line who has no picture decoded already, while there is room for one."""
+    if len(_running) >= MOST_DECODERS:
+        return None
+    return next((one for one in _line if one.owner is None or one.owner not in _running), None)
+
+
 def read_picture(data: bytes, name: str, owner: Hashable = None) -> Picture:
     """The first picture of a PNG, JPEG, WebP, BMP, TIFF or GIF file, as decoding.decode gives it.
 
-    One picture of an `owner` is decoded at a time, so that nobody's many keep those of others waiting. Raises
-    PictureError for what is none, or takes more than 300 MB (on Linux) or 4 seconds of a processor's time.
+    One picture of an `owner` is decoded at a time, and who came first has a decoder first, so that nobody's many keep
+    those of others waiting. Raises PictureError for what is none, for what takes more than 300 MB (on Linux), 4 seconds
+    of a processor's time or 5 in all, and for what waits for more than 30.
     """
     picture = _read(data, name, owner, _by_itself)
     if isinstance(picture, PictureError):
