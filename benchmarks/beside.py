@@ -2,7 +2,8 @@
 
 A server as `make run` starts it. One visitor turns the growth rate of a DenseNet-121 on the Architecture page; then
 four others come, each with work of minutes, and the same is measured again, in several rounds. Then the four close
-their browsers, and the server's processes are watched until they have nothing to do.
+their browsers, and the server's processes are watched until they have nothing to do. So they are where a visitor ends
+the passes of a large network, of which nothing is heard while they last: by Stop, and by closing the browser.
 """
 
 import itertools
@@ -32,6 +33,18 @@ HEAVY = {
     "LIME": ("attribution", {"network": "resnet50", "methods": "lime", "samples": "2000"}, "work.Explain"),
     "Gradient flow": ("gradient-flow", {"network": "resnet50", "batch": "32", "seeds": "10"}, "work.Measure"),
 }
+PASSES = {
+    "gradient flow, ResNet-152": ({"network": "resnet152", "batch": "16", "seeds": "10"}, "work.Measure"),
+    "shortcut share, ResNet-152": (
+        {"network": "resnet152", "batch": "16", "view": "shortcuts"},
+        "work.Follow the gradient",
+    ),
+    "who feeds whom, DenseNet-201": (
+        {"network": "densenet201", "batch": "32", "view": "feeds"},
+        "work.Follow the gradient",
+    ),
+    "paths, ResNet-152": ({"network": "resnet152", "batch": "8", "view": "paths"}, "work.Follow paths"),
+}
 
 
 def tables(quick: bool) -> Iterator[Table]:
@@ -57,6 +70,7 @@ def tables(quick: bool) -> Iterator[Table]:
                 beside += turned()
                 left = time.perf_counter()
             ends.append(quiet(server) - left)
+        passes = {what: ended(address, server, *PASSES[what]) for what in PASSES}
     rows = []
     for what, waits in (("alone", alone), ("beside four", beside)):
         ratio = p95(waits) / p95(alone)
@@ -70,6 +84,25 @@ def tables(quick: bool) -> Iterator[Table]:
     )
     rows = [("until nothing goes on for them", f"{max(ends):.1f} s", *promised(max(ends), at_most=GONE, unit=" s"))]
     yield Table(f"The four close their browsers, the longest of {len(ends)}", ("", "takes", "promise", "kept"), rows)
+    yield Table(
+        "Seconds until nothing goes on any more",
+        ("at work", "Stop", "browser closed", "promise", "kept"),
+        [
+            (what, *(f"{took:.1f} s" for took in times), *promised(max(times), at_most=GONE, unit=" s"))
+            for what, times in passes.items()
+        ],
+    )
+
+
+def ended(address: str, server: psutil.Process, link: dict[str, str], button: str) -> tuple[float, float]:
+    """Seconds from Stop, and from the browser's being closed, to the end of the work on the page of gradients."""
+    with at_work(address, "gradient-flow", link, button) as visitor:
+        began = time.perf_counter()
+        visitor.press(f"{button}.stop")
+        stopped = quiet(server) - began
+    with at_work(address, "gradient-flow", link, button):
+        began = time.perf_counter()
+    return stopped, quiet(server) - began
 
 
 def p95(waits: list[float]) -> float:
@@ -77,8 +110,8 @@ def p95(waits: list[float]) -> float:
 
 
 @contextmanager
-def at_work(address: str, page: str, link: dict[str, str], button: str) -> Iterator[None]:
-    """A visitor whose work goes on inside the `with`, and who closes the browser at its end."""
+def at_work(address: str, page: str, link: dict[str, str], button: str) -> Iterator[Visitor]:
+    """A visitor whose work goes on inside the `with`, unless they stop it, and who closes the browser at its end."""
     with Visitor(address, link, page, patience=600) as visitor:
 
         def work() -> None:
@@ -90,8 +123,8 @@ def at_work(address: str, page: str, link: dict[str, str], button: str) -> Itera
         time.sleep(2)
         if not waiting.is_alive():
             raise RuntimeError(f"the work on {page} has ended: there is nothing to be beside")
-        yield
-        if not waiting.is_alive():
+        yield visitor
+        if not visitor.pressed and not waiting.is_alive():
             raise RuntimeError(f"the work on {page} ended too early")
         visitor.close()
         waiting.join()

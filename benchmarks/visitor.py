@@ -147,6 +147,7 @@ class Visitor:
         self.talk = Talk(link, page)
         self.cookies = dict(cookies or {})
         self.patience = patience
+        self.pressed = ""  # the button that was pressed last without waiting
 
     def __enter__(self) -> Self:
         connecting = connect(
@@ -173,6 +174,11 @@ class Visitor:
     def set(self, key: str, value: Value) -> float:
         """Seconds from the message that a widget has another value, or was pressed (True), to the end of the script."""
         return self.rerun({key: value})
+
+    def press(self, key: str) -> None:
+        """A button, without waiting: another thread waits for the script, which this interrupts."""
+        self.pressed = key
+        self._socket.send(self.talk.request({key: True}))
 
     def rerun(self, values: Mapping[str, Value] | None = None, fragment: str = "") -> float:
         """Seconds; TimeoutError, RuntimeError, or websockets' ConnectionClosed where it comes to nothing."""
