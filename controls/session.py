@@ -65,6 +65,7 @@ class Visitor:
     started: set[str] = field(default_factory=set)  # names of those that the visitor has started in this session
     data: set[str] = field(default_factory=set)  # names of data sets that they sent, or have the link of
     deleted: tuple[str, str] = "", ""  # name and title of the run that was deleted last, which may be brought back
+    deleted_sweep: tuple[str, str] = "", ""  # likewise
     against: tuple[str, ...] | None = None  # keys of the networks that this one is compared with; None: not chosen
     raw_norms: bool = False  # of fresh weights
     weights: Weights | None = None  # None: the project's, where it has some for the network, else fresh ones

@@ -64,7 +64,7 @@ def _head(run: Run, now: Status) -> None:
         key = f"training.{run.name}"
         if now.active:
             box.button("Stop", icon=":material/stop:", key=f"{key}.stop", on_click=training.stop, args=(run,))
-        elif now.state in ("stopped", "died", "failed", "new"):
+        elif not run.is_trial and now.state in ("stopped", "died", "failed", "new"):  # a trial goes on with its sweep
             box.button(
                 "Resume",
                 icon=":material/play_arrow:",

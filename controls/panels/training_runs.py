@@ -116,12 +116,13 @@ def manage(run: Run) -> None:
             )
         active = training.status(run).active
         about = "Stop it first." if active else "It can be brought back."
+        about = "It is part of a sweep." if run.is_trial else about
         box.button(
             "Delete",
             icon=":material/delete:",
             on_click=session.attempt,
             args=(training.delete, run),
-            disabled=active,
+            disabled=active or run.is_trial,
             help=about,
         )
 

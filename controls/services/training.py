@@ -12,8 +12,9 @@ from typing import NamedTuple
 import streamlit as st
 
 from controls import session
+from controls.services import sweep_files
 from explorer.families import TITLES, Config, family_of, known_as, plan
-from explorer.learning import checkpoint, datasets, runs, starting, trained, weight_path
+from explorer.learning import checkpoint, datasets, runs, starting, trained, trial_names, weight_path
 from explorer.learning.datasets import DataError
 from explorer.learning.job import Job
 from explorer.learning.runs import Run, RunError, Status
@@ -61,7 +62,7 @@ def needed_bytes(job: Job) -> int:
 def full_disk(needed: int) -> str:
     """Why there is no room for so many bytes of runs; "" where there is."""
     may = rules()
-    used = sum(runs.size(run.path) for run in _all_own()) if may.disk else 0
+    used = sum(runs.size(run.path) for run in _all_own()) + sweep_files.size_of_all(owner()) if may.disk else 0
     if may.disk and used + needed > may.disk:
         return (
             f"Your runs take {gigabytes(used)}, and this would take up to {gigabytes(needed)} more; "
@@ -120,12 +121,13 @@ def undo_delete() -> None:
 
 def visible() -> tuple[Run, ...]:
     """The runs that the visitor may see, the newest first: all, or on a shared server those known to them. Those of
-    experiments, of which there may be dozens, only where a link has led to them.
+    experiments and sweeps, of which there may be hundreds, only where a link has led to them.
     """
     known, shared = session.visitor().runs, rules().shared
     paths = [path for path in runs.listed() if not shared or path.name in known]
     seen = (run for run in _each_read(paths) if not run.job.experiment or run.name in known)
-    return tuple(islice(seen, MOST_LISTED))
+    trials = filter(None, (trial_names.find(name) for name in sorted(known)))
+    return (*islice(seen, MOST_LISTED), *_each_read(trials))
 
 
 def known(name: str) -> dict[str, Run]:
@@ -189,8 +191,14 @@ def _each_read(paths: Iterable[Path]) -> Iterator[Run]:
 
 
 def _read(name: str) -> Run | None:
-    with suppress(RunError, OSError):
-        path = runs.named(name)
+    with suppress(RunError):
+        return read(runs.named(name))
+    return None
+
+
+def read(path: Path) -> Run | None:
+    """None where there is no run, or a damaged one."""
+    with suppress(RunError):
         return _read_at(path, _state(path / runs.CONFIG))
     return None
 

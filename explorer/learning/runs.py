@@ -320,11 +320,11 @@ def delete(path: Path) -> None:
         raise RunError(f"The run cannot be put away ({clean(error.strerror or str(error))}).") from None
 
 
-def restore(name: str) -> Path:
-    """Bring back a run that was deleted. Raises RunError where it is gone."""
-    folder = runs_folder()
+def restore(name: str, folder: Path | None = None) -> Path:
+    """Bring back a run that was deleted, or whatever else was in that folder. Raises RunError where it is gone."""
+    folder = folder or runs_folder()
     if not NAME.fullmatch(name) or not (folder / DELETED / name).is_dir() or (folder / name).exists():
-        raise RunError(f"The run {clean(name)!r} is gone.")
+        raise RunError(f"{clean(name)!r} is gone.")
     os.replace(folder / DELETED / name, folder / name)
     return folder / name
 

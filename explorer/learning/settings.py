@@ -15,6 +15,7 @@ UPLOADS = "EXPLORER_UPLOADS"
 WORKERS = "EXPLORER_WORKERS"
 PROCESSES = "EXPLORER_PROCESSES"
 MOST_UPLOADS = "EXPLORER_MAX_UPLOADS"
+RAY = "EXPLORER_RAY"
 TRAINING = "EXPLORER_TRAINING"
 MOST_RUNS, MOST_MINUTES, MOST_DISK = "EXPLORER_MAX_RUNS", "EXPLORER_MAX_RUN_MINUTES", "EXPLORER_MAX_RUN_DISK"
 
@@ -101,6 +102,13 @@ def check() -> None:
     allowed(only_this_machine=True)
     most_workers()
     most_processes()
+
+
+def ray() -> str:
+    """Where sweeps may be trained beside this machine: the address of a Ray cluster, or `local` for one that is started
+    here; "" for nowhere.
+    """
+    return os.environ.get(RAY, "").strip()
 
 
 def _whole(setting: str, least: int = 1) -> int:

@@ -196,6 +196,11 @@ def delete(directory: Directory) -> None:
     runs.delete(directory.path)
 
 
+def restore(name: str) -> None:
+    """Bring back one that was deleted. Raises RunError where it is gone, OSError."""
+    runs.restore(name, sweeps_folder())
+
+
 # ---- results ----
 
 

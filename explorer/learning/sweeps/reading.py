@@ -1,0 +1,210 @@
+"""What has a sweep found? Its table of results as settings, each with its seeds, and which are worth their cost."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from explorer.families import TITLES, Config, family_of, knobs, known_as
+from explorer.learning.recipe import Recipe
+from explorer.learning.sweeps.directory import Directory
+from explorer.learning.sweeps.sweep import Part, Range, Sweep, Turns
+
+Values = NDArray[np.float64]
+
+NUMBERS = ("params", "macs", "accuracy", "seed", "epochs", "seconds")  # columns of `Findings.trials`
+NETWORK = "network"  # turned beside the knobs, where a sweep has several
+
+
+class Network(NamedTuple):
+    """One of those that are swept, before any knob is turned."""
+
+    title: str
+    config: Config
+
+
+class Setting(NamedTuple):
+    """A network and a recipe as they are turned. `trials` are those that finished, a seed each, and `accuracies`
+    (seeds,) their shares of test images that are right.
+    """
+
+    network: int  # among those of the findings
+    turns: Turns
+    params: int
+    macs: int
+    trials: tuple[int, ...]
+    accuracies: Values
+
+    @property
+    def mean(self) -> float:
+        return float(self.accuracies.mean())
+
+    @property
+    def best(self) -> int:
+        """The trial of the best seed."""
+        return self.trials[int(self.accuracies.argmax())]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """`trials`: a row a trial that has ended, by its number: network (among `networks`), state, run, message, the
+    turned knobs as a link writes them ("" where a network does not turn one), and NUMBERS, NaN where there is none.
+    `accuracy` is the last share of test images that was right.
+    """
+
+    networks: tuple[Network, ...]
+    turned: tuple[str, ...]
+    titles: Mapping[str, str]
+    trials: pd.DataFrame
+    listed: Mapping[str, Sequence[str]]  # turned knob -> the values that are listed for it
+
+    @cached_property
+    def settings(self) -> tuple[Setting, ...]:
+        """Those of which a trial has finished with an accuracy, in the order of their first trials."""
+        done = self.trials[(self.trials["state"] == "finished") & self.trials["accuracy"].notna()]
+        by = [NETWORK, *self.turned]
+        found = []
+        for _, rows in done.groupby(by, sort=False):
+            network, *values = (rows[name].iloc[0] for name in by)
+            turns = {name: value for name, value in zip(self.turned, values, strict=True) if value != ""}
+            costs = int(rows["params"].iloc[0]), int(rows["macs"].iloc[0])
+            accuracies = rows["accuracy"].to_numpy(np.float64)
+            found.append(Setting(int(network), turns, *costs, tuple(rows.index.tolist()), accuracies))
+        return tuple(found)
+
+    @cached_property
+    def labels(self) -> Mapping[int, str]:
+        """What tells each trial from the others: Growth rate k 8, learning rate 0.1, seed 2; its network before that,
+        where there are several.
+        """
+        columns = [self.trials[name].tolist() for name in (NETWORK, "seed", *self.turned)]
+        found = {}
+        for trial, network, seed, *values in zip(self.trials.index.tolist(), *columns, strict=True):
+            own = self.words(dict(zip(self.turned, values, strict=True)))
+            text = f"{own}, seed {seed:.0f}" if own else f"Seed {seed:.0f}"
+            found[trial] = self._of(network, text)
+        return found
+
+    def label(self, setting: Setting) -> str:
+        """As a trial's, without its seed."""
+        return self._of(setting.network, self.words(setting.turns))
+
+    def order(self, name: str, values: Iterable[str]) -> tuple[str, ...]:
+        """Those of a turned knob from low to high; with them, those that are listed for it."""
+        return in_order([*self.listed[name], *values])
+
+    def words(self, turns: Turns) -> str:
+        """Growth rate k 8, learning rate 0.1."""
+        found = ", ".join(f"{in_sentence(self.titles[name])} {value}" for name, value in turns.items() if value != "")
+        return f"{found[:1].upper()}{found[1:]}"
+
+    def _of(self, network: int, text: str) -> str:
+        if len(self.networks) == 1:
+            return text
+        return f"{self.networks[network].title}: {in_sentence(text)}" if text else self.networks[network].title
+
+
+def findings(directory: Directory, table: pd.DataFrame) -> Findings:
+    """`table` is the directory's results; rows of trials that the sweep lacks are left out. Raises SweepError."""
+    sweep, turned = directory.sweep, directory.turned
+    groups, networks = networks_of(sweep)
+    return Findings(
+        networks,
+        turned,
+        titles(sweep),
+        _trials(directory, table, groups),
+        {name: listed_values(sweep, name) for name in turned},
+    )
+
+
+def _trials(directory: Directory, table: pd.DataFrame, groups: Sequence[int]) -> pd.DataFrame:
+    turned, every = directory.turned, directory.trials
+    columns = ("run", "state", "message", *turned)
+    if table.empty:
+        empty = {NETWORK: pd.Series(dtype=int), **{name: pd.Series(dtype=float) for name in NUMBERS}}
+        return pd.DataFrame({**empty, **{name: pd.Series(dtype=object) for name in columns}})
+    numbers = pd.to_numeric(table["trial"], errors="coerce")
+    known = numbers.between(0, len(every) - 1) & (numbers % 1 == 0)
+    table, numbers = table[known], numbers[known].astype(int)
+    found = pd.DataFrame({NETWORK: [groups[every[i].part] for i in numbers]}, index=numbers)
+    for name in NUMBERS:
+        own = {"accuracy": "test_accuracy"}.get(name, name)
+        values = pd.to_numeric(table[own], errors="coerce").to_numpy(np.float64)
+        found[name] = np.where(np.isfinite(values), values, np.nan)
+    for name in columns:
+        given = table[name] if name in table else pd.Series("", index=table.index)
+        found[name] = given.fillna("").astype(str).to_numpy()
+    found.loc[(found["params"].isna()) | (found["macs"].isna()), "accuracy"] = np.nan  # of a damaged row
+    return found
+
+
+def networks_of(sweep: Sweep) -> tuple[tuple[int, ...], tuple[Network, ...]]:
+    """Of each part its network's number, and the networks: parts that turn other knobs of the same one share it."""
+    numbers: list[int] = []
+    found: list[Part] = []
+    for part in sweep.parts:
+        same = [i for i, other in enumerate(found) if other.name == part.name and _base(other) == _base(part)]
+        if not same:
+            found.append(part)
+        numbers.append(same[0] if same else len(found) - 1)
+    return tuple(numbers), tuple(Network(part.name or title_of(part.job.config), part.job.config) for part in found)
+
+
+def _base(part: Part) -> object:
+    """What it trains before any knob is turned; seeds are the sweep's."""
+    return replace(part.job, recipe=part.job.recipe.replace(seed=0))
+
+
+def title_of(config: Config) -> str:
+    known = known_as(config)
+    family = family_of(config)
+    return TITLES[known] if known else f"{family.title}-{family.depth(config)}"
+
+
+def titles(sweep: Sweep) -> dict[str, str]:
+    """Turned knob -> its title; what a job has of its own goes by its name."""
+    found = {knob.name: knob.title for part in sweep.parts for knob in (*knobs(type(part.job.config)), *knobs(Recipe))}
+    return {name: found.get(name, name.replace("_", " ")) for part in sweep.parts for name in part.turned}
+
+
+def in_sentence(title: str) -> str:
+    return title[:1].lower() + title[1:]
+
+
+def listed_values(sweep: Sweep, name: str) -> tuple[str, ...]:
+    """Of a turned knob; those of a range are not."""
+    listed = [part.turned[name] for part in sweep.parts if name in part.turned]
+    return tuple(value for values in listed if not isinstance(values, Range) for value in values)
+
+
+def in_order(values: Iterable[str]) -> tuple[str, ...]:
+    """Each once, by number where all of them are numbers, or numbers joined by hyphens; else as they come."""
+    unique = list(dict.fromkeys(values))
+    try:
+        return tuple(sorted(unique, key=_numbers_in))
+    except ValueError:
+        return tuple(unique)
+
+
+def _numbers_in(value: str) -> list[float]:
+    """Raises ValueError."""
+    try:
+        return [float(value)]
+    except ValueError:
+        return [float(part) for part in value.split("-")]
+
+
+# ---- which settings are worth their cost ----
+
+
+def front(costs: Sequence[float], accuracies: Sequence[float]) -> list[int]:
+    """Those that no other one beats: none is as cheap and better, or as good and cheaper. From cheap to dear."""
+    found: list[int] = []
+    for i in sorted(range(len(costs)), key=lambda i: (costs[i], -accuracies[i])):
+        if not found or accuracies[i] > accuracies[found[-1]]:
+            found.append(i)
+    return found

@@ -1,0 +1,208 @@
+"""Trials of a sweep over all the knobs that it turns, side by side: parallel coordinates.
+
+Plotly's own need WebGL and make up scripts while they run, which the server's content policy forbids; and nobody can
+click a line of theirs.
+"""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from explorer.learning.sweeps.cells import MOST_CELLS, axes, numbers_of
+from explorer.learning.sweeps.reading import NETWORK, Findings, Values
+from explorer.plots.axes import logarithmic
+from explorer.plots.claims import Figure, whole
+from explorer.plots.sweep_maps import SCALE
+from explorer.plots.sweeps import OPENED, Measure
+from explorer.wording import number
+
+Numbers = NDArray[np.int64]
+
+MOST_AXES = 8  # of knobs side by side
+BAND = 0.2  # of the way to the next axis: kept free for an axis's numbers, on each side
+SPREAD = 0.035  # how far lines of one value lie apart, to each side, of an axis's height
+SHADES = 12  # of the lines
+LINES = ((40, 0.8), (200, 0.5), (1000, 0.3), (10**9, 0.15))  # so many trials -> how opaque each line is
+HEIGHT = 380
+ABOVE = 0.07  # of the height: where an axis's title stands
+
+
+class Axis(NamedTuple):
+    """`places` (trials,) from 0 at the bottom to 1, NaN for a trial that does not turn the knob; `ticks`: the texts and
+    their places.
+    """
+
+    title: str
+    places: Values
+    ticks: Sequence[tuple[float, str]]
+
+
+def parallel(found: Findings, measure: Measure, opened: int = -1) -> Figure:
+    """A line a trial, from knob to knob to its parameters and its accuracy, and coloured by that. The point at a line's
+    end carries the trial.
+    """
+    table = found.trials[found.trials["accuracy"].notna()].sort_values("accuracy", ascending=measure == "accuracy")
+    if not len(table):
+        return whole([], {"height": HEIGHT})
+    every = _axes(found, table, measure)
+    shades = _shades(table["accuracy"].to_numpy(np.float64))
+    data = [
+        _lines(every, shades == shade, colour, _opacity(len(table)))
+        for shade, colour in enumerate(_colours())
+        if (shades == shade).any()
+    ]
+    numbers = table.index.to_numpy()
+    if (numbers == opened).any():
+        line = _lines(every, numbers == opened, OPENED, 1.0)
+        data.append(line | {"line": {"color": OPENED, "width": 4}})
+    data.append(_ends(found, table, every, shades, measure))
+    last = len(every) - 1
+    layout = {
+        "height": HEIGHT,
+        "margin": {"l": 12, "r": 12, "t": 12, "b": 8},
+        "showlegend": False,
+        "hovermode": "closest",
+        "xaxis": {"visible": False, "range": [-0.35, last + 0.35], "fixedrange": True},
+        "yaxis": {"visible": False, "range": [-0.06, 1 + 2.2 * ABOVE], "fixedrange": True},
+        "annotations": [note for i, axis in enumerate(every) for note in _notes(i, last, axis)],
+    }
+    return whole(data, layout)
+
+
+def _axes(found: Findings, table: pd.DataFrame, measure: Measure) -> list[Axis]:
+    knobs = list(axes(found).items())[:MOST_AXES]
+    accuracy = table["accuracy"].to_numpy(np.float64)
+    every = [_knob(found, table, name, title) for name, title in knobs]
+    every.append(_logarithmic("Parameters", table["params"].to_numpy(np.float64)))
+    every.append(_linear(f"Test {measure}", 1 - accuracy if measure == "error" else accuracy))
+    return every
+
+
+def _knob(found: Findings, table: pd.DataFrame, name: str, title: str) -> Axis:
+    if name == NETWORK:
+        at = table[NETWORK].to_numpy(int)
+        return _even(title, [network.title for network in found.networks], at)
+    values = table[name].tolist()
+    there = [value for value in values if value != ""]
+    listed = [value for value in found.order(name, there) if value in set(there)]
+    if len(listed) > MOST_CELLS and (numbers := numbers_of(there)) is not None:
+        whole_axis = _logarithmic if numbers.min() > 0 and numbers.max() / numbers.min() > 30 else _linear
+        return whole_axis(title, np.array([float(value) if value else np.nan for value in values]))
+    places = {value: i for i, value in enumerate(listed)}
+    return _even(title, listed, np.array([places.get(value, -1) for value in values]))
+
+
+def _even(title: str, listed: Sequence[str], at: Numbers) -> Axis:
+    """Values at equal distances; lines of one value lie side by side, the better ones further on."""
+    step = 1 / max(1, len(listed) - 1)
+    places = np.full(len(at), np.nan)
+    for i in range(len(listed)):
+        own = np.flatnonzero(at == i)
+        middle = i * step if len(listed) > 1 else 0.5
+        apart = np.linspace(-1, 1, len(own)) * min(SPREAD, 0.4 * step) if len(own) > 1 else 0.0
+        places[own] = middle + apart
+    return Axis(title, places, [(i * step if len(listed) > 1 else 0.5, value) for i, value in enumerate(listed)])
+
+
+def _linear(title: str, values: Values) -> Axis:
+    low, high = _ends_of(values)
+    share = title.startswith("Test ")
+    return Axis(
+        title,
+        (values - low) / (high - low),
+        [
+            (i / 4, f"{low + (high - low) * i / 4:.1%}" if share else f"{low + (high - low) * i / 4:.3g}")
+            for i in range(5)
+        ],
+    )
+
+
+def _logarithmic(title: str, values: Values) -> Axis:
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if not low > 0:
+        return _linear(title, values)
+    ends = logarithmic(low, high)
+    bottom, top = ends["range"]
+    with np.errstate(invalid="ignore"):
+        places = (np.log10(values) - bottom) / (top - bottom)
+    ticks = [((math.log10(tick) - bottom) / (top - bottom), number(tick)) for tick in ends["tickvals"]]
+    return Axis(title, places, ticks)
+
+
+def _ends_of(values: Values) -> tuple[float, float]:
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _lines(every: Sequence[Axis], which: NDArray[np.bool_], colour: str, opacity: float) -> Figure:
+    """From each axis to the next, leaving room for the axes' numbers."""
+    x: list[Values] = []
+    y: list[Values] = []
+    count = int(which.sum())
+    gap = np.full(count, np.nan)
+    for i, (left, right) in enumerate(pairwise(every)):
+        begin, end = i + (BAND if i else 0), i + 1 - (BAND if i + 2 < len(every) else 0)
+        x.append(np.stack([np.full(count, begin), np.full(count, end), gap], 1).ravel())
+        y.append(np.stack([left.places[which], right.places[which], gap], 1).ravel())
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": np.concatenate(x),
+        "y": np.concatenate(y),
+        "line": {"color": colour, "width": 1.6},
+        "opacity": opacity,
+        "hoverinfo": "skip",
+    }
+
+
+def _ends(found: Findings, table: pd.DataFrame, every: Sequence[Axis], shades: Numbers, measure: Measure) -> Figure:
+    """What is clicked."""
+    right, colours = "wrong" if measure == "error" else "right", _colours()
+    shown = 1 - table["accuracy"] if measure == "error" else table["accuracy"]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": np.full(len(table), float(len(every) - 1)),
+        "y": every[-1].places,
+        "customdata": table.index.tolist(),
+        "text": [
+            f"{escape(found.labels[trial])}<br><b>{value:.1%} {right}</b>"
+            for trial, value in zip(table.index.tolist(), shown.tolist(), strict=True)
+        ],
+        "marker": {"color": [colours[shade] for shade in shades], "size": 8},
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+
+
+def _notes(number: int, last: int, axis: Axis) -> list[Figure]:
+    """The axis's title and its numbers: beside it at both ends of the picture, else in the room between the lines."""
+    anchor = "right" if number == 0 else "left" if number == last else "center"
+    shift = {"right": -8, "left": 8, "center": 0}[anchor]
+    there = {"x": number, "showarrow": False, "xanchor": anchor, "yanchor": "middle", "xshift": shift}
+    title = {"text": f"<b>{escape(axis.title)}</b>", "y": 1 + ABOVE, "yanchor": "bottom", "xanchor": "center"}
+    return [there | title | {"xshift": 0, "font": {"size": 12}}] + [
+        there | {"text": escape(text), "y": place, "font": {"size": 11}} for place, text in axis.ticks
+    ]
+
+
+def _shades(accuracies: Values) -> Numbers:
+    low, high = _ends_of(accuracies)
+    found: Numbers = np.minimum(((accuracies - low) / (high - low) * SHADES).astype(int), SHADES - 1)
+    return found
+
+
+def _colours() -> list[str]:
+    anchors = np.array([[int(one[i : i + 2], 16) for i in (1, 3, 5)] for one in SCALE], float)
+    at, steps = np.linspace(0, 1, len(SCALE)), np.linspace(0, 1, SHADES)
+    rgb = np.stack([np.interp(steps, at, anchors[:, i]) for i in range(3)], 1).round().astype(int)
+    return [f"#{r:02X}{g:02X}{b:02X}" for r, g, b in rgb]
+
+
+def _opacity(count: int) -> float:
+    return next(opacity for most, opacity in LINES if count <= most)

@@ -1,0 +1,263 @@
+"""Trials of a sweep, drawn: what accuracy costs. Over their knobs: `sweep_maps`, `sweep_lines`.
+
+Figures are plain dictionaries in Plotly's terms. Colours of text, grid and paper are left to the page's theme. Every
+point carries its trial's number as `customdata`.
+"""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from explorer.families import family_of
+from explorer.learning.sweeps.reading import NETWORK, Findings, Setting, Values, front
+from explorer.plots import axes
+from explorer.plots.claims import Figure, whole
+from explorer.plots.training import colours_of
+from explorer.wording import number
+
+Measure = Literal["accuracy", "error"]
+
+OPENED = "#E69F00"  # of the trial that is open, which no family has
+GREY = "#7F7F7F"
+HEIGHT = 400  # pixels
+GAP = 0.03  # between the plots, of the whole's width
+MOST_COLOURS = 8  # networks that have a colour each; of more, all of a family have one
+LEAST_SPAN = 0.1  # of the accuracy's axis: chance does not look like a difference
+LEAST_ERROR = 1e-4  # where none is wrong, on an axis that has no zero
+COSTS = (("params", "Parameters"), ("macs", "MACs"))
+FADED = 0.4  # opacity of a single trial
+SYMBOLS = {"finished": "circle", "early": "circle-open"}
+OTHER = "x-thin-open"  # of a trial that neither finished nor was stopped early: it diverged, say
+
+
+class Group(NamedTuple):
+    """Networks that share a colour, and a line of the legend."""
+
+    title: str
+    colour: str
+    networks: tuple[int, ...]
+
+
+def groups(found: Findings) -> list[Group]:
+    """One each, as long as colours go round; else one a family."""
+    families = [family_of(network.config) for network in found.networks]
+    if len(families) <= MOST_COLOURS:
+        colours = colours_of([family.colour for family in families])
+        titles = [network.title for network in found.networks]
+        return [Group(title, colour, (i,)) for i, (title, colour) in enumerate(zip(titles, colours, strict=True))]
+    return [
+        Group(family.title, family.colour, tuple(i for i, one in enumerate(families) if one is family))
+        for family in dict.fromkeys(families)
+    ]
+
+
+def trade_off(found: Findings, measure: Measure, opened: int = -1, chance: float = 0.0) -> Figure:
+    """Accuracy, or error, over parameters and beside it over MACs: each trial faint, the mean of a setting's seeds with
+    the least and the most, and the front of those means that no cheaper one reaches. `chance` is the accuracy of
+    guessing, drawn where it is in sight.
+    """
+    table = found.trials[found.trials["accuracy"].notna()]
+    data: list[Figure] = []
+    layout: Figure = {
+        "height": HEIGHT,
+        "margin": {"l": 12, "r": 12, "t": 30, "b": 8},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemclick": False},
+        "hovermode": "closest",
+        "uirevision": measure,  # what is zoomed into stays so while trials come in
+        "yaxis": _vertical(_measured(table["accuracy"].to_numpy(), measure), measure),
+        "shapes": _guessing(table, measure, chance),
+    }
+    for i, (column, title) in enumerate(COSTS):
+        of = {"xaxis": f"x{i + 1 if i else ''}", "yaxis": "y"}
+        own = _traces(found, table, column, measure, opened)
+        data += [trace | of | ({"showlegend": False} if i else {}) for trace in own]
+        width = (1 - GAP) / len(COSTS)
+        layout[f"xaxis{i + 1 if i else ''}"] = {
+            "title": {"text": title},
+            "domain": [i * (width + GAP), i * (width + GAP) + width],
+            "anchor": "y",
+            "automargin": True,
+            "zeroline": False,
+            **_costs(table[column].to_numpy(np.float64)),
+        }
+    return whole(data if len(table) else [], layout)
+
+
+def _traces(found: Findings, table: pd.DataFrame, column: str, measure: Measure, opened: int) -> list[Figure]:
+    """Over one kind of cost: the trials of each group, their front, the means, and the ring of the open trial."""
+    alone = {one.trials[0] for one in found.settings if len(one.trials) == 1}
+    single = table[~table.index.isin(alone)]  # of one seed the mean says it all
+    every = groups(found)
+    data = [_trials(found, single[single[NETWORK].isin(one.networks)], column, measure, one) for one in every]
+    members = {found.settings[i].trials for i in _front(found, column)}
+    data.append(_steps(found, table, column, measure))
+    for one in every:
+        settings = [setting for setting in found.settings if setting.network in one.networks]
+        data.append(_means(found, settings, column, measure, one, members, len(every) > 1))
+    own = table[table.index == opened]
+    if len(own):
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": own[column].to_numpy(np.float64),
+                "y": _measured(own["accuracy"].to_numpy(np.float64), measure),
+                "marker": {"symbol": "circle-open", "size": 19, "color": OPENED, "line": {"width": 3}},
+                "name": "open below",
+                "hoverinfo": "skip",
+            }
+        )
+    return [trace for trace in data if len(trace["x"])]
+
+
+def _trials(found: Findings, table: pd.DataFrame, column: str, measure: Measure, group: Group) -> Figure:
+    """Each by itself."""
+    states = table["state"].tolist()
+    costs, values = table[column].to_numpy(np.float64), table["accuracy"].to_numpy(np.float64)
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": costs,
+        "y": _measured(values, measure),
+        "customdata": table.index.tolist(),
+        "text": [
+            f"{escape(found.labels[trial])}{'' if state == 'finished' else f'<br>{_state(state)}'}"
+            for trial, state in zip(table.index.tolist(), states, strict=True)
+        ],
+        "marker": {
+            "color": group.colour,
+            "size": 7,
+            "opacity": FADED,
+            "symbol": [SYMBOLS.get(state, OTHER) for state in states],
+            "line": {"width": 1.5, "color": group.colour},
+        },
+        "name": "one trial",
+        "showlegend": False,
+        "hovertemplate": _hover(column, measure),
+    }
+
+
+def _means(
+    found: Findings,
+    settings: Sequence[Setting],
+    column: str,
+    measure: Measure,
+    group: Group,
+    members: set[tuple[int, ...]],
+    several: bool,
+) -> Figure:
+    means = _measured(np.array([one.mean for one in settings]), measure)
+    ends = [_measured(np.array([end(one.accuracies) for one in settings]), measure) for end in (np.min, np.max)]
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    on_front = [one.trials in members for one in settings]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": np.array([getattr(one, column) for one in settings], np.float64),
+        "y": means,
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": high - means,
+            "arrayminus": means - low,
+            "thickness": 1.2,
+            "width": 3,
+            "color": group.colour,
+            "visible": bool((high > low).any()),
+        },
+        "customdata": [one.best for one in settings],
+        "text": [
+            f"{escape(found.label(one)) or 'As it is'}<br>{_seeds(one)}{'<br>on the Pareto front' * member}"
+            for one, member in zip(settings, on_front, strict=True)
+        ],
+        "marker": {
+            "color": group.colour,
+            "size": [12 if member else 9 for member in on_front],
+            "symbol": ["diamond" if member else "circle" for member in on_front],
+            "line": {"width": 1, "color": "#FFFFFF"},
+        },
+        "name": escape(group.title) if several else "mean of a setting's seeds",
+        "showlegend": True,
+        "hovertemplate": _hover(column, measure),
+    }
+
+
+def _steps(found: Findings, table: pd.DataFrame, column: str, measure: Measure) -> Figure:
+    """What the best of the means is at each cost."""
+    best = [found.settings[i] for i in _front(found, column)]
+    costs = [float(getattr(one, column)) for one in best]
+    values = _measured(np.array([one.mean for one in best]), measure).tolist()
+    if best and (reach := float(table[column].max())) > costs[-1]:  # dearer ones are no better
+        costs, values = [*costs, reach], [*values, values[-1]]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": costs,
+        "y": values,
+        "line": {"shape": "hv", "color": GREY, "width": 1.8},
+        "name": "Pareto front",
+        "showlegend": True,
+        "hoverinfo": "skip",
+    }
+
+
+def _front(found: Findings, column: str) -> list[int]:
+    return front([getattr(one, column) for one in found.settings], [one.mean for one in found.settings])
+
+
+def _seeds(one: Setting) -> str:
+    if len(one.trials) == 1:
+        return "one seed"
+    return f"mean of {len(one.trials)} seeds, from {one.accuracies.min():.1%} to {one.accuracies.max():.1%} right"
+
+
+def _state(state: str) -> str:
+    return {"early": "stopped early"}.get(state, escape(state))
+
+
+def _hover(column: str, measure: Measure) -> str:
+    cost = dict(COSTS)[column]
+    return (
+        f"%{{text}}<br><b>%{{y:.1%}} {'wrong' if measure == 'error' else 'right'}</b>, %{{x:.4s}} {cost}<extra></extra>"
+    )
+
+
+def _measured(accuracies: Values, measure: Measure) -> Values:
+    return np.maximum(1 - accuracies, LEAST_ERROR) if measure == "error" else accuracies
+
+
+def _vertical(values: Values, measure: Measure) -> Figure:
+    made: Figure = {
+        "title": {"text": f"Test {measure}"},
+        "domain": [0, 1],
+        "automargin": True,
+        "zeroline": False,
+    }
+    if not len(values):
+        return made | {"range": [0, 1], "tickformat": ".0%"}
+    low, high = float(values.min()), float(values.max())
+    if measure == "error":
+        found = axes.logarithmic(low, high)
+        return made | found | {"ticktext": [f"{100 * tick:.4g}%" for tick in found["tickvals"]]}
+    room = max(0.06 * (high - low), (LEAST_SPAN - (high - low)) / 2)
+    return made | {"range": [max(-0.02, low - room), min(1.02, high + room)], "tickformat": ".0%", "nticks": 7}
+
+
+def _costs(values: Values) -> dict[str, Any]:
+    values = values[values > 0]
+    if not len(values):
+        return {}
+    found = axes.logarithmic(float(values.min()), float(values.max()))
+    return found | {"ticktext": [number(tick) for tick in found["tickvals"]]}
+
+
+def _guessing(table: pd.DataFrame, measure: Measure, chance: float) -> list[Figure]:
+    """A dotted line, where some network is not far better."""
+    value = 1 - chance if measure == "error" else chance
+    if not chance or not len(table) or float(table["accuracy"].min()) > 2 * chance:
+        return []
+    line = {"color": "#888888", "dash": "dot", "width": 1}
+    return [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line}]
