@@ -34,6 +34,7 @@ pages = [
     st.Page("pages/feature_maps.py", title="Feature maps", icon=":material/grid_view:", url_path="feature-maps"),
     st.Page("pages/gradient_flow.py", title="Gradient flow", icon=":material/trending_down:", url_path="gradient-flow"),
     st.Page("pages/training.py", title="Training", icon=":material/model_training:", url_path="training"),
+    st.Page("pages/sweeps.py", title="Sweeps", icon=":material/grid_on:", url_path="sweeps"),
     st.Page("pages/experiments.py", title="Experiments", icon=":material/science:", url_path="experiments"),
     st.Page("pages/attribution.py", title="Attribution", icon=":material/center_focus_strong:", url_path="attribution"),
 ]

@@ -344,20 +344,22 @@ class Real:
 
 @dataclass(frozen=True)
 class Text:
-    """A few words, of at most `most` characters."""
+    """A few words, of at most `most` characters; where they are emptied, the default, if one is given where the field
+    is drawn.
+    """
 
     name: str
     most: int = 60
 
-    def value(self) -> str:
-        return (session.entry(self.name) or "")[: self.most]
+    def value(self, default: str = "") -> str:
+        return (session.entry(self.name) or default)[: self.most]
 
     def set(self, value: str) -> None:
         _keep(self.name, value[: self.most], "")
 
-    def field(self, at: Place, label: str, **style: Any) -> str:
+    def field(self, at: Place, label: str, default: str = "", **style: Any) -> str:
         """`style` goes to Streamlit's text_input."""
-        key, value = key_of(self.name), self.value()
+        key, value = key_of(self.name), self.value(default)
         session.show(key, value)
         at.text_input(label, value, self.most, key=key, on_change=lambda: self.set(session.entered(key) or ""), **style)
         return value

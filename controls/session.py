@@ -300,6 +300,11 @@ def entry(name: str) -> str | None:
     return visitor().entries.get(name)
 
 
+def entries() -> dict[str, str]:
+    """All that pages keep in the link."""
+    return dict(visitor().entries)
+
+
 def keep_entry(name: str, value: str | None) -> None:
     """Have the link carry this; None takes it out."""
     visitor().entries.pop(name, None)

@@ -6,20 +6,15 @@ import streamlit as st
 
 from controls import session
 from controls.panel import panel
+from controls.panels.opens_on import opens_on
 from controls.panels.training_live import WORDS
-from controls.services import experiments, training
+from controls.services import experiments
 from controls.services.experiments import Shown, Trained
 from controls.text import plain
 
 TABLE = "experiment.networks"
 EVERY = 2.0  # seconds
 ROW, MOST_HEIGHT = 35, 320  # pixels
-PAGES = {
-    "Training": "pages/training.py",
-    "Feature maps": "pages/feature_maps.py",
-    "Gradient flow": "pages/gradient_flow.py",
-    "Attribution": "pages/attribution.py",
-}
 
 
 @panel
@@ -70,9 +65,4 @@ def _table(every: Sequence[Trained]) -> None:
     run = every[min(row, len(every) - 1)].run
     if run is None:
         return
-    link = training.link(run)
-    box = st.container(horizontal=True, vertical_alignment="center")
-    box.markdown(f"**{plain(run.title)}** opens on", width="content")
-    for title, page in PAGES.items():
-        if title == "Training" or link:
-            box.page_link(page, label=title, query_params=link | {"run": run.name})
+    opens_on(run, run.title)

@@ -44,7 +44,7 @@ def choose_job(config: Config) -> None:
         config,
         source.name,
         recipe,
-        images=IMAGES.value(_counts(source), source.images[0]),
+        images=chosen_images(source),
         device=session.device(),
         threads=fitting_threads(),
         most_seconds=training.rules().seconds,
@@ -77,6 +77,11 @@ def choose_data() -> Source:
         f"{source.images[1]:,} images to test on. From: {plain(source.origin)}. Licence: {plain(source.licence)}."
     )
     return source
+
+
+def chosen_images(source: Source) -> int:
+    """How many of them are learned from."""
+    return IMAGES.value(_counts(source), source.images[0])
 
 
 def own_pictures(config: Config) -> None:
@@ -134,8 +139,8 @@ def _title(config: Config, name: str) -> str:
     return next(knob.in_sentence for knob in knobs(type(config)) if knob.name == name)
 
 
-def choose_recipe(device: str) -> Recipe:
-    """A paper's recipe, or a quick one, and its knobs turned."""
+def choose_recipe(device: str, records: bool = True) -> Recipe:
+    """A paper's recipe, or a quick one, and its knobs turned; with `records`, also what a run writes down beside it."""
     titles = {name: one.title for name, one in RECIPES.items()}
     left, right, _ = st.columns([3, 2, 2], vertical_alignment="bottom")
     chosen = RECIPES[RECIPE.select(left, "Recipe", title=titles.__getitem__, help="The papers' take hours and days.")]
@@ -145,17 +150,20 @@ def choose_recipe(device: str) -> Recipe:
     with own:
         st.caption(f"{chosen.source}.")
         box = st.columns(2)
-        if events.can_be_written():
-            EVENTS.toggle(st, "Events for TensorBoard", help="In the run's directory, beside its own tables.")
-        KEEP.toggle(
-            st, "Keep the path of its weights", help=f"{KEPT} times on the way; the loss's shape then shows it."
-        )
+        if records:
+            _choose_records()
         values = {knob.name: _knob(box[i % 2], knob, getattr(usual, knob.name)) for i, knob in enumerate(knobs(Recipe))}
     recipe = usual.replace(**values)
     turned = [knob.in_sentence for knob in knobs(Recipe) if getattr(recipe, knob.name) != getattr(usual, knob.name)]
     own.button("As the recipe has them", icon=":material/undo:", on_click=_turn_back, disabled=not turned)
     st.caption(f"{plain(described(recipe))}." + (f" Turned: {', '.join(turned)}." if turned else ""))
     return recipe
+
+
+def _choose_records() -> None:
+    if events.can_be_written():
+        EVENTS.toggle(st, "Events for TensorBoard", help="In the run's directory, beside its own tables.")
+    KEEP.toggle(st, "Keep the path of its weights", help=f"{KEPT} times on the way; the loss's shape then shows it.")
 
 
 def _turn_back() -> None:

@@ -31,6 +31,12 @@ def findings(path: Path, _now: State) -> Findings:
     return reading.findings(directory, directory.results())
 
 
+def chance(path: Path) -> float:
+    """The accuracy of guessing, where all of a sweep's networks have as many answers; else 0."""
+    found = {part.job.config.classes for part in read(path).sweep.parts}
+    return 1 / found.pop() if len(found) == 1 else 0.0
+
+
 def size_of_all(owner: str) -> int:
     """Bytes of all the sweeps of a visitor."""
     total = 0

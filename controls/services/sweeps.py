@@ -1,8 +1,10 @@
 """Sweeps, as visitors may have them: which one sees, what they may begin, stopping and going on, putting away."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from importlib.util import find_spec
 from itertools import count, islice
 from typing import NamedTuple
@@ -13,11 +15,12 @@ from explorer.learning import runs, settings, starting
 from explorer.learning.job import LONGEST_TITLE, Job
 from explorer.learning.runs import Run, Status
 from explorer.learning.sweeps import directory as directories
+from explorer.learning.sweeps import estimate, file
 from explorer.learning.sweeps.directory import SWEEP, Directory
 from explorer.learning.sweeps.engines import HERE, RAY, Where
 from explorer.learning.sweeps.reading import Findings
-from explorer.learning.sweeps.sweep import MOST_TRIALS, Sweep, SweepError, Trial
-from explorer.wording import duration
+from explorer.learning.sweeps.sweep import MOST_TRIALS, Sweep, SweepError, Trial, trials
+from explorer.wording import duration, many
 
 MOST_LISTED = 50
 MOST_SHARED = 200  # trials of one sweep, on a server that others share
@@ -53,6 +56,15 @@ def why_not(name: str) -> str:
     return ""
 
 
+def deleted() -> str:
+    """The title of the sweep that was deleted last, which may be brought back; "" where there is none."""
+    return session.visitor().deleted_sweep[1]
+
+
+def data_title(one: Directory) -> str:
+    return " and ".join(dict.fromkeys(training.data_title(part.job.data) for part in one.sweep.parts))
+
+
 def begun(one: Directory) -> str:
     """When: 28 Nov, 14:05."""
     with suppress(OSError):
@@ -60,8 +72,39 @@ def begun(one: Directory) -> str:
     return "gone"
 
 
+def is_there(one: Directory) -> bool:
+    """Whether nobody has deleted it meanwhile."""
+    return (one.path / SWEEP).exists()
+
+
 def status(one: Directory) -> Status:
     return runs.status(one.path)
+
+
+class Counted(NamedTuple):
+    """A sweep's trials as jobs, and those that its speed is measured on; `settings`: the trials of one seed;
+    `impossible`: see `explorer.learning.sweeps.sweep.trials`.
+    """
+
+    jobs: tuple[Job, ...]
+    measured: tuple[Job, ...]
+    settings: int
+    impossible: Mapping[str, tuple[int, str]]
+
+
+def counted(sweep: Sweep) -> Counted:
+    """Raises SweepError where none of its trials can be, or they are too many."""
+    if sweep.most > most_trials():
+        raise SweepError(f"That would be {many(sweep.most)} trials; {most_trials():,} are the limit: turn fewer knobs")
+    return _counted(json.dumps(file.to_table(sweep)))
+
+
+@lru_cache(maxsize=8)
+def _counted(text: str) -> Counted:
+    sweep = file.of_table(json.loads(text))
+    found = trials(sweep)
+    jobs = tuple(trial.job(sweep) for trial in found.trials)
+    return Counted(jobs, tuple(estimate.to_measure(jobs)), len(jobs) // len(sweep.seeds), found.impossible)
 
 
 class Training(NamedTuple):
@@ -119,8 +162,6 @@ def refusal(jobs: Sequence[Job], seconds: float = 0.0) -> str:
     may = training.rules()
     if not may.training:
         return OFF
-    if len(jobs) > most_trials():
-        return f"{len(jobs):,} trials, and {most_trials():,} is the limit here: turn fewer knobs."
     if _active():
         return "One of your sweeps is being carried out: wait for its end, or stop it."
     if may.seconds and seconds > may.seconds:
@@ -187,5 +228,3 @@ def undo_delete() -> None:
     if name:
         with suppress(OSError, runs.RunError):  # its day is over
             directories.restore(name)
-
-

@@ -149,8 +149,12 @@ def all_names() -> tuple[str, ...]:
 
 def new_name(words: str) -> str:
     """A name that nobody guesses, beginning with what it is."""
-    plain = "-".join(re.findall(r"[a-z0-9]{1,20}", words.lower())[:5]) or "run"
-    return f"{plain}-{''.join(secrets.choice(ALPHABET) for _ in range(LETTERS))}"
+    return f"{words_of(words)}-{''.join(secrets.choice(ALPHABET) for _ in range(LETTERS))}"
+
+
+def words_of(text: str) -> str:
+    """A few of them as a file's name has them: growth-rate-k."""
+    return "-".join(re.findall(r"[a-z0-9]{1,20}", text.lower())[:5]) or "run"
 
 
 def create(job: Job, path: Path) -> Run:

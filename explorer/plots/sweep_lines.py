@@ -25,7 +25,8 @@ from explorer.wording import number
 Numbers = NDArray[np.int64]
 
 MOST_AXES = 8  # of knobs side by side
-BAND = 0.2  # of the way to the next axis: kept free for an axis's numbers, on each side
+MOST_BAND = 0.3  # of the way to the next axis: kept free for an axis's numbers, at most, on each side
+LETTER, WIDE = 3.2, 720  # pixels: half a letter of an axis's numbers, and all axes together, about
 SPREAD = 0.035  # how far lines of one value lie apart, to each side, of an axis's height
 SHADES = 12  # of the lines
 LINES = ((40, 0.8), (200, 0.5), (1000, 0.3), (10**9, 0.15))  # so many trials -> how opaque each line is
@@ -147,7 +148,8 @@ def _lines(every: Sequence[Axis], which: NDArray[np.bool_], colour: str, opacity
     count = int(which.sum())
     gap = np.full(count, np.nan)
     for i, (left, right) in enumerate(pairwise(every)):
-        begin, end = i + (BAND if i else 0), i + 1 - (BAND if i + 2 < len(every) else 0)
+        begin = i + (_band(left, len(every)) if i else 0)
+        end = i + 1 - (_band(right, len(every)) if i + 2 < len(every) else 0)
         x.append(np.stack([np.full(count, begin), np.full(count, end), gap], 1).ravel())
         y.append(np.stack([left.places[which], right.places[which], gap], 1).ravel())
     return {
@@ -159,6 +161,12 @@ def _lines(every: Sequence[Axis], which: NDArray[np.bool_], colour: str, opacity
         "opacity": opacity,
         "hoverinfo": "skip",
     }
+
+
+def _band(axis: Axis, count: int) -> float:
+    """Half of the room that an axis's numbers need, where so many axes share the picture."""
+    longest = max((len(text) for _, text in axis.ticks), default=0)
+    return min(MOST_BAND, (LETTER * longest + 10) * (count - 1) / WIDE)
 
 
 def _ends(found: Findings, table: pd.DataFrame, every: Sequence[Axis], shades: Numbers, measure: Measure) -> Figure:

@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from explorer.families import family_of
 from explorer.learning.sweeps.reading import NETWORK, Findings, Setting, Values, front
 from explorer.plots import axes
 from explorer.plots.claims import Figure, whole
+from explorer.plots.colours import faint
 from explorer.plots.training import colours_of
 from explorer.wording import number
 
@@ -42,15 +42,15 @@ class Group(NamedTuple):
 
 
 def groups(found: Findings) -> list[Group]:
-    """One each, as long as colours go round; else one a family."""
-    families = [family_of(network.config) for network in found.networks]
-    if len(families) <= MOST_COLOURS:
-        colours = colours_of([family.colour for family in families])
-        titles = [network.title for network in found.networks]
-        return [Group(title, colour, (i,)) for i, (title, colour) in enumerate(zip(titles, colours, strict=True))]
+    """One each, as long as colours can be told apart; else one a family."""
+    every = found.networks
+    if len(every) <= MOST_COLOURS:
+        colours = colours_of([one.colour for one in every])
+        return [Group(one.title, colour, (i,)) for i, (one, colour) in enumerate(zip(every, colours, strict=True))]
+    families = dict.fromkeys((one.family, one.colour) for one in every)
     return [
-        Group(family.title, family.colour, tuple(i for i, one in enumerate(families) if one is family))
-        for family in dict.fromkeys(families)
+        Group(family, colour, tuple(i for i, one in enumerate(every) if one.family == family))
+        for family, colour in families
     ]
 
 
@@ -165,7 +165,7 @@ def _means(
             "arrayminus": means - low,
             "thickness": 1.2,
             "width": 3,
-            "color": group.colour,
+            "color": faint(group.colour, 0.6),
             "visible": bool((high > low).any()),
         },
         "customdata": [one.best for one in settings],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from explorer.families import TITLES, Config, family_of, knobs, known_as
 from explorer.learning.recipe import Recipe
 from explorer.learning.sweeps.directory import Directory
-from explorer.learning.sweeps.sweep import Part, Range, Sweep, Turns
+from explorer.learning.sweeps.sweep import Part, Range, Sweep, Trial, Turns
 
 Values = NDArray[np.float64]
 
@@ -21,10 +21,11 @@ NETWORK = "network"  # turned beside the knobs, where a sweep has several
 
 
 class Network(NamedTuple):
-    """One of those that are swept, before any knob is turned."""
+    """One of those that are swept, before any knob is turned; its family's title and colour."""
 
     title: str
-    config: Config
+    family: str
+    colour: str
 
 
 class Setting(NamedTuple):
@@ -57,6 +58,7 @@ class Findings:
     """
 
     networks: tuple[Network, ...]
+    groups: tuple[int, ...]  # of each part of the sweep, its network
     turned: tuple[str, ...]
     titles: Mapping[str, str]
     trials: pd.DataFrame
@@ -89,6 +91,11 @@ class Findings:
             found[trial] = self._of(network, text)
         return found
 
+    def name(self, trial: Trial) -> str:
+        """Of one that may not have ended, as its label would be."""
+        own = self.words(trial.turns)
+        return self._of(self.groups[trial.part], f"{own}, seed {trial.seed}" if own else f"Seed {trial.seed}")
+
     def label(self, setting: Setting) -> str:
         """As a trial's, without its seed."""
         return self._of(setting.network, self.words(setting.turns))
@@ -99,7 +106,9 @@ class Findings:
 
     def words(self, turns: Turns) -> str:
         """Growth rate k 8, learning rate 0.1."""
-        found = ", ".join(f"{in_sentence(self.titles[name])} {value}" for name, value in turns.items() if value != "")
+        found = ", ".join(
+            f"{in_sentence(self.titles.get(name, name))} {value}" for name, value in turns.items() if value != ""
+        )
         return f"{found[:1].upper()}{found[1:]}"
 
     def _of(self, network: int, text: str) -> str:
@@ -114,6 +123,7 @@ def findings(directory: Directory, table: pd.DataFrame) -> Findings:
     groups, networks = networks_of(sweep)
     return Findings(
         networks,
+        groups,
         turned,
         titles(sweep),
         _trials(directory, table, groups),
@@ -151,7 +161,12 @@ def networks_of(sweep: Sweep) -> tuple[tuple[int, ...], tuple[Network, ...]]:
         if not same:
             found.append(part)
         numbers.append(same[0] if same else len(found) - 1)
-    return tuple(numbers), tuple(Network(part.name or title_of(part.job.config), part.job.config) for part in found)
+    return tuple(numbers), tuple(_network(part) for part in found)
+
+
+def _network(part: Part) -> Network:
+    family = family_of(part.job.config)
+    return Network(part.name or title_of(part.job.config), family.title, family.colour)
 
 
 def _base(part: Part) -> object:

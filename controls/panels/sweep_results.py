@@ -1,0 +1,49 @@
+"""A sweep, and what it has found; drawn anew while it is carried out."""
+
+import streamlit as st
+
+from controls import session
+from controls.panel import panel
+from controls.panels.sweep_choice import TRIAL
+from controls.panels.sweep_head import head
+from controls.panels.sweep_pictures import choose_measure, costs, over_two_knobs, side_by_side
+from controls.panels.sweep_trial import one_trial
+from controls.panels.sweep_trials import failed, trials
+from controls.services import sweep_files, sweeps
+from explorer.learning.sweeps.directory import Directory
+
+EVERY = 2.0  # seconds between two looks at one that is carried out
+
+
+def results(one: Directory) -> None:
+    active, before = sweeps.status(one).active, session.entries()
+
+    @st.fragment(run_every=EVERY if active else None)
+    @panel
+    def shown() -> None:
+        if session.entries() != before or not sweeps.is_there(one):
+            st.rerun()  # the link is written outside of this fragment, and so is the list of sweeps
+        now = sweeps.status(one)
+        _draw(one, now.active)
+        if active and not now.active:
+            st.rerun()  # to end the looking
+
+    shown()
+
+
+def _draw(one: Directory, active: bool) -> None:
+    state = sweep_files.state(one.path)
+    found = sweep_files.findings(one.path, state)
+    head(one, found, sweeps.status(one))
+    opened = TRIAL.value()
+    failed(found)
+    if len(found.trials):
+        measure = choose_measure()
+        costs(one.path, state, measure, opened)
+        one_trial(one, found, opened)
+        over_two_knobs(one.path, state, found, measure)
+        side_by_side(one.path, state, measure, opened)
+        trials(one, state, found)
+    else:
+        one_trial(one, found, opened)
+        st.caption("The first trials have not ended yet." if active else "No trial has ended.")
