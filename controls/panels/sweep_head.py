@@ -74,6 +74,7 @@ def _said(one: Directory, now: Status) -> str:
         return in_line(now)
     if now.state == "training" and now.steps:
         left = f" · {duration(now.seconds_left)} left" if now.seconds_left else ""
+        left = " · it stops as soon as its trials have" if sweeps.is_asked_to_stop(one) else left
         return f"{now.step:,} of {now.steps:,} trials have ended{left} · {now.seconds:,.0f} s of training{_of(one)}"
     return "" if now.state == "finished" else now.message  # which says how many have
 
@@ -85,7 +86,8 @@ def _of(one: Directory) -> str:
 def _buttons(one: Directory, now: Status, failed: int, ended: int) -> None:
     key = f"sweep.{one.name}"
     if now.active:
-        st.button("Stop", icon=":material/stop:", key=f"{key}.stop", on_click=sweeps.stop, args=(one,))
+        asked = sweeps.is_asked_to_stop(one)
+        st.button("Stop", icon=":material/stop:", key=f"{key}.stop", on_click=sweeps.stop, args=(one,), disabled=asked)
         return
     seconds = _budget(one, now, key) if one.sweep.budget else None
     if ended < len(one.trials):

@@ -211,6 +211,10 @@ def stop(one: Directory) -> None:
         runs.ask_to_stop(one.path)
 
 
+def is_asked_to_stop(one: Directory) -> bool:
+    return (one.path / runs.STOP).exists()
+
+
 def may_change(one: Directory) -> bool:
     """Whoever started it."""
     return not training.rules().shared or one.name in session.visitor().started or one.owner == training.owner()
