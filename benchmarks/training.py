@@ -437,10 +437,12 @@ def curve(rows: int) -> pd.DataFrame:
 
 
 class Watched(Server):
-    """A session that has opened a run on the Training page, and asks for its fragment anew as a browser does."""
+    """A session that has opened a run on the Training page, or what a link has under another word on another page, and
+    asks for its fragment anew as a browser does.
+    """
 
-    def __init__(self, name: str) -> None:
-        super().__init__("as it is", {"network": NETWORK, "run": name}, "training")
+    def __init__(self, name: str, page: str = "training", entry: str = "run") -> None:
+        super().__init__("as it is", {"network": NETWORK, entry: name}, page)
 
     def measures(self) -> bool:
         """Whether it finds out how fast a run of the page's form would be."""

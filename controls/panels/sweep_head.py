@@ -1,5 +1,6 @@
 """What does a sweep do now, how far is it, and what can be done with it?"""
 
+from collections import Counter
 from functools import partial
 
 import streamlit as st
@@ -12,7 +13,7 @@ from controls.text import plain
 from explorer.learning.runs import Status
 from explorer.learning.sweeps.directory import FAILED, Directory
 from explorer.learning.sweeps.engines import RAY
-from explorer.learning.sweeps.reading import Findings, in_sentence, networks_of, titles
+from explorer.learning.sweeps.reading import Findings, in_sentence
 from explorer.learning.sweeps.sweep import Range, Values
 from explorer.wording import duration
 
@@ -24,13 +25,12 @@ LONGEST = 10**7  # minutes
 AGAIN = ("stopped", *FAILED)
 
 
-def swept(one: Directory) -> str:
+def swept(one: Directory, found: Findings) -> str:
     """DenseNet-BC on Digits: growth rate k 4, 8, 12; learning rate 0.05, 0.1; 2 seeds."""
     sweep = one.sweep
-    _, networks = networks_of(sweep)
-    of = ", ".join(dict.fromkeys(network.title for network in networks))
+    of = ", ".join(dict.fromkeys(network.title for network in found.networks))
     turned = {name: values for part in sweep.parts for name, values in part.turned.items()}
-    knobs = [f"{in_sentence(title)} {_values(turned[name])}" for name, title in titles(sweep).items()]
+    knobs = [f"{in_sentence(title)} {_values(turned[name])}" for name, title in found.titles.items()]
     sample = [f"{sweep.sample:,} drawn at random"] if sweep.sample else []
     seeds = f"{len(sweep.seeds)} seed{'s' * (len(sweep.seeds) > 1)}"
     early = ["stopped early by ASHA"] if sweep.early else []
@@ -50,18 +50,18 @@ def head(one: Directory, found: Findings, now: Status) -> None:
     """Its state in one line with the buttons that fit; how many trials have come to which end; those trained now."""
     word, icon = WORDS[now.state]
     word = "Being carried out" if now.state == "training" else word
-    st.caption(plain(swept(one)))
+    st.caption(plain(swept(one, found)))
     box = st.container(horizontal=True, vertical_alignment="center")
     box.markdown(f"{icon} **{word}**  {plain(_said(one, now))}", width="stretch")
-    counts = found.trials["state"].value_counts()
+    counts = Counter(found.trials["state"].tolist())
     if sweeps.may_change(one):
         with box:
-            _buttons(one, now, int(sum(counts.get(state, 0) for state in AGAIN)), len(found.trials))
+            _buttons(one, now, int(sum(counts[state] for state in AGAIN)), len(found.trials))
     if now.active and now.steps:
         st.progress(min(1.0, now.step / now.steps))
     badges = [
-        f":{COLOURS.get(str(state), 'orange')}-badge[{count:,} {plain(WORD.get(str(state), str(state)))}]"
-        for state, count in counts.items()
+        f":{COLOURS.get(state, 'orange')}-badge[{count:,} {plain(WORD.get(state, state))}]"
+        for state, count in counts.most_common()
     ]
     if badges:
         st.markdown(" ".join(badges))

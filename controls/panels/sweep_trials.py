@@ -1,6 +1,8 @@
 """All trials of a sweep that have ended: which failed and why, a table in which a click opens one, and files of it."""
 
 import io
+import math
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import streamlit as st
 
 from controls import session
 from controls.panel import panel
-from controls.panels.sweep_choice import NOBODY, TRIAL, open_trial
+from controls.panels.sweep_choice import TRIAL, open_trial
 from controls.services import sweep_files
 from controls.services.sweep_files import State
 from controls.text import plain
@@ -57,8 +59,9 @@ def trials(one: Directory, now: State, found: Findings) -> None:
     def chosen() -> None:
         clicked = session.clicked_row(TABLE)
         rows = [clicked] if clicked is not None else session.ticked(TABLE)
-        wanted = [numbers[row] for row in rows if row < len(numbers)]
-        open_trial(wanted[0] if wanted and wanted[0] != TRIAL.value() else NOBODY)
+        # none is ticked any more where new rows have come in, too: that closes nothing
+        if rows and rows[0] < len(numbers):
+            open_trial(numbers[rows[0]])
 
     opened = TRIAL.value()
     session.tick(TABLE, [numbers.index(opened)] if opened in numbers else [])
@@ -99,10 +102,13 @@ def _shown(path: Path, now: State) -> pd.DataFrame:
     return pd.DataFrame(columns, index=table.index)
 
 
-def _as_numbers(values: pd.Series) -> pd.Series:
+def _as_numbers(values: pd.Series) -> Sequence[float | str]:
     """So that a click on the column's head orders 4, 8, 12; text where any is none."""
-    found = pd.to_numeric(values.where(values != ""), errors="coerce")
-    return found if (found.notna() | (values == "")).all() else values
+    texts = values.tolist()
+    try:
+        return [float(text) if text else math.nan for text in texts]
+    except ValueError:
+        return texts
 
 
 def as_csv(one: Directory) -> bytes:

@@ -15,6 +15,7 @@ from _plotly_utils.utils import to_typed_array_spec  # type: ignore[import-untyp
 from plotly.basedatatypes import BaseFigure
 
 Figure = Mapping[str, Any]  # {"data": [...], "layout": {...}}
+PLAIN = {str, int, float, bool, type(None)}
 
 
 class PlainFigure(BaseFigure):  # type: ignore[misc]
@@ -43,5 +44,6 @@ def _sent(part: Any) -> Any:
     if isinstance(part, Mapping):
         return {name: _sent(value) for name, value in part.items()}
     if isinstance(part, list | tuple):
-        return [_sent(value) for value in part]
+        plain = {*map(type, part)} <= PLAIN  # of thousands of labels none needs to be looked into
+        return list(part) if plain else [_sent(value) for value in part]
     return to_typed_array_spec(part) if isinstance(part, np.ndarray) else part

@@ -48,21 +48,23 @@ def parallel(found: Findings, measure: Measure, opened: int = -1) -> Figure:
     """A line a trial, from knob to knob to its parameters and its accuracy, and coloured by that. The point at a line's
     end carries the trial.
     """
-    table = found.trials[found.trials["accuracy"].notna()].sort_values("accuracy", ascending=measure == "accuracy")
-    if not len(table):
+    accuracy = found.trials["accuracy"].to_numpy(np.float64)
+    order = np.argsort(accuracy, kind="stable")  # the best are drawn last, over all others
+    trials = found.trials.iloc[order[: int(np.isfinite(accuracy).sum())]]
+    if not len(trials):
         return whole([], {"height": HEIGHT})
-    every = _axes(found, table, measure)
-    shades = _shades(table["accuracy"].to_numpy(np.float64))
+    every = _axes(found, trials, measure)
+    shades = _shades(trials["accuracy"].to_numpy(np.float64))
+    x, y = _paths(every)
+    opacity, numbers = _opacity(len(trials)), trials.index.to_numpy()
     data = [
-        _lines(every, shades == shade, colour, _opacity(len(table)))
+        _lines(x, y[shades == shade], colour, 1.6, opacity)
         for shade, colour in enumerate(_colours())
         if (shades == shade).any()
     ]
-    numbers = table.index.to_numpy()
     if (numbers == opened).any():
-        line = _lines(every, numbers == opened, OPENED, 1.0)
-        data.append(line | {"line": {"color": OPENED, "width": 4}})
-    data.append(_ends(found, table, every, shades, measure))
+        data.append(_lines(x, y[numbers == opened], OPENED, 4, 1))
+    data.append(_ends(found, trials, every, shades, measure))
     last = len(every) - 1
     layout = {
         "height": HEIGHT,
@@ -141,23 +143,29 @@ def _ends_of(values: Values) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def _lines(every: Sequence[Axis], which: NDArray[np.bool_], colour: str, opacity: float) -> Figure:
-    """From each axis to the next, leaving room for the axes' numbers."""
-    x: list[Values] = []
+def _paths(every: Sequence[Axis]) -> tuple[Values, Values]:
+    """Points (points,) and (trials, points) of lines from axis to axis, leaving room for the axes' numbers, and
+    NaN behind each of them.
+    """
+    x: list[float] = []
     y: list[Values] = []
-    count = int(which.sum())
-    gap = np.full(count, np.nan)
+    last = len(every) - 1
     for i, (left, right) in enumerate(pairwise(every)):
         begin = i + (_band(left, len(every)) if i else 0)
-        end = i + 1 - (_band(right, len(every)) if i + 2 < len(every) else 0)
-        x.append(np.stack([np.full(count, begin), np.full(count, end), gap], 1).ravel())
-        y.append(np.stack([left.places[which], right.places[which], gap], 1).ravel())
+        end = i + 1 - (_band(right, len(every)) if i + 1 < last else 0)
+        x += [begin, end, math.nan]
+        y += [left.places, right.places, np.full(len(left.places), math.nan)]
+    return np.array(x), np.stack(y, 1)
+
+
+def _lines(x: Values, y: Values, colour: str, width: float, opacity: float) -> Figure:
+    """As numbers of half the usual size: there are a dozen of them for each trial."""
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": np.concatenate(x),
-        "y": np.concatenate(y),
-        "line": {"color": colour, "width": 1.6},
+        "x": np.tile(x, len(y)).astype(np.float32),
+        "y": y.ravel().astype(np.float32),
+        "line": {"color": colour, "width": width},
         "opacity": opacity,
         "hoverinfo": "skip",
     }

@@ -4,6 +4,7 @@ Figures are plain dictionaries in Plotly's terms. Colours of text, grid and pape
 point carries its trial's number as `customdata`.
 """
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any, Literal, NamedTuple
@@ -60,22 +61,23 @@ def trade_off(found: Findings, measure: Measure, opened: int = -1, chance: float
     guessing, drawn where it is in sight.
     """
     table = found.trials[found.trials["accuracy"].notna()]
-    data: list[Figure] = []
     layout: Figure = {
         "height": HEIGHT,
         "margin": {"l": 12, "r": 12, "t": 30, "b": 8},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemclick": False},
         "hovermode": "closest",
         "uirevision": measure,  # what is zoomed into stays so while trials come in
-        "yaxis": _vertical(_measured(table["accuracy"].to_numpy(), measure), measure),
-        "shapes": _guessing(table, measure, chance),
+        "yaxis": _vertical(_measured(table["accuracy"].to_numpy(np.float64), measure), measure),
+        **_guessing(table, measure, chance),
     }
+    drawn = _Drawn(found, table, measure, opened)
+    data: list[Figure] = []
     for i, (column, title) in enumerate(COSTS):
-        of = {"xaxis": f"x{i + 1 if i else ''}", "yaxis": "y"}
-        own = _traces(found, table, column, measure, opened)
-        data += [trace | of | ({"showlegend": False} if i else {}) for trace in own]
+        number = f"{i + 1 if i else ''}"
+        own = {"xaxis": f"x{number}", "yaxis": "y"} | ({"showlegend": False} if i else {})
+        data += [trace | own for trace in drawn.over(column)]
         width = (1 - GAP) / len(COSTS)
-        layout[f"xaxis{i + 1 if i else ''}"] = {
+        layout[f"xaxis{number}"] = {
             "title": {"text": title},
             "domain": [i * (width + GAP), i * (width + GAP) + width],
             "anchor": "y",
@@ -86,46 +88,56 @@ def trade_off(found: Findings, measure: Measure, opened: int = -1, chance: float
     return whole(data if len(table) else [], layout)
 
 
-def _traces(found: Findings, table: pd.DataFrame, column: str, measure: Measure, opened: int) -> list[Figure]:
-    """Over one kind of cost: the trials of each group, their front, the means, and the ring of the open trial."""
-    alone = {one.trials[0] for one in found.settings if len(one.trials) == 1}
-    single = table[~table.index.isin(alone)]  # of one seed the mean says it all
-    every = groups(found)
-    data = [_trials(found, single[single[NETWORK].isin(one.networks)], column, measure, one) for one in every]
-    members = {found.settings[i].trials for i in _front(found, column)}
-    data.append(_steps(found, table, column, measure))
-    for one in every:
-        settings = [setting for setting in found.settings if setting.network in one.networks]
-        data.append(_means(found, settings, column, measure, one, members, len(every) > 1))
-    own = table[table.index == opened]
-    if len(own):
+class _Drawn:
+    """The traces, of which all but the costs is the same over each kind of cost."""
+
+    def __init__(self, found: Findings, table: pd.DataFrame, measure: Measure, opened: int) -> None:
+        self.found, self.table, self.measure, self.opened = found, table, measure, opened
+        every = groups(found)
+        self.each = [_each(found, table, measure, one) for one in every]
+        self.settings = [[one for one in found.settings if one.network in group.networks] for group in every]
+        self.means = [
+            _means(found, own, measure, group, len(every) > 1) for own, group in zip(self.settings, every, strict=True)
+        ]
+
+    def over(self, column: str) -> list[Figure]:
+        """Each trial, the front, the means, and the ring of the open trial."""
+        hover, costs = {"hovertemplate": _hover(column, self.measure)}, self.table[column]
+        data = [trace | hover | {"x": costs[trace["customdata"]].to_numpy(np.float64)} for trace in self.each]
+        best = [self.found.settings[i] for i in _front(self.found, column)]
+        data.append(_steps(best, self.table, column, self.measure))
+        members = {one.trials for one in best}
+        for trace, settings in zip(self.means, self.settings, strict=True):
+            values = np.array([getattr(one, column) for one in settings], np.float64)
+            data.append(_marked(trace, [one.trials in members for one in settings]) | hover | {"x": values})
+        own = self.table[self.table.index == self.opened]
         data.append(
             {
                 "type": "scatter",
                 "mode": "markers",
                 "x": own[column].to_numpy(np.float64),
-                "y": _measured(own["accuracy"].to_numpy(np.float64), measure),
+                "y": _measured(own["accuracy"].to_numpy(np.float64), self.measure),
                 "marker": {"symbol": "circle-open", "size": 19, "color": OPENED, "line": {"width": 3}},
                 "name": "open below",
                 "hoverinfo": "skip",
             }
         )
-    return [trace for trace in data if len(trace["x"])]
+        return [trace for trace in data if len(trace["x"])]
 
 
-def _trials(found: Findings, table: pd.DataFrame, column: str, measure: Measure, group: Group) -> Figure:
-    """Each by itself."""
-    states = table["state"].tolist()
-    costs, values = table[column].to_numpy(np.float64), table["accuracy"].to_numpy(np.float64)
+def _each(found: Findings, table: pd.DataFrame, measure: Measure, group: Group) -> Figure:
+    """Trials by themselves; of a setting with one seed alone the mean says it all."""
+    alone = {one.trials[0] for one in found.settings if len(one.trials) == 1}
+    table = table[table[NETWORK].isin(group.networks) & ~table.index.isin(alone)]
+    trials, states = table.index.tolist(), table["state"].tolist()
     return {
         "type": "scatter",
         "mode": "markers",
-        "x": costs,
-        "y": _measured(values, measure),
-        "customdata": table.index.tolist(),
+        "y": _measured(table["accuracy"].to_numpy(np.float64), measure),
+        "customdata": trials,
         "text": [
             f"{escape(found.labels[trial])}{'' if state == 'finished' else f'<br>{_state(state)}'}"
-            for trial, state in zip(table.index.tolist(), states, strict=True)
+            for trial, state in zip(trials, states, strict=True)
         ],
         "marker": {
             "color": group.colour,
@@ -136,27 +148,17 @@ def _trials(found: Findings, table: pd.DataFrame, column: str, measure: Measure,
         },
         "name": "one trial",
         "showlegend": False,
-        "hovertemplate": _hover(column, measure),
     }
 
 
-def _means(
-    found: Findings,
-    settings: Sequence[Setting],
-    column: str,
-    measure: Measure,
-    group: Group,
-    members: set[tuple[int, ...]],
-    several: bool,
-) -> Figure:
+def _means(found: Findings, settings: Sequence[Setting], measure: Measure, group: Group, several: bool) -> Figure:
+    """With their spread."""
     means = _measured(np.array([one.mean for one in settings]), measure)
-    ends = [_measured(np.array([end(one.accuracies) for one in settings]), measure) for end in (np.min, np.max)]
+    ends = [_measured(np.array(own), measure) for own in ([s.low for s in settings], [s.high for s in settings])]
     low, high = np.minimum(*ends), np.maximum(*ends)
-    on_front = [one.trials in members for one in settings]
     return {
         "type": "scatter",
         "mode": "markers",
-        "x": np.array([getattr(one, column) for one in settings], np.float64),
         "y": means,
         "error_y": {
             "type": "data",
@@ -169,25 +171,22 @@ def _means(
             "visible": bool((high > low).any()),
         },
         "customdata": [one.best for one in settings],
-        "text": [
-            f"{escape(found.label(one)) or 'As it is'}<br>{_seeds(one)}{'<br>on the Pareto front' * member}"
-            for one, member in zip(settings, on_front, strict=True)
-        ],
-        "marker": {
-            "color": group.colour,
-            "size": [12 if member else 9 for member in on_front],
-            "symbol": ["diamond" if member else "circle" for member in on_front],
-            "line": {"width": 1, "color": "#FFFFFF"},
-        },
+        "text": [f"{escape(found.label(one)) or 'As it is'}<br>{_seeds(one)}" for one in settings],
+        "marker": {"color": group.colour, "line": {"width": 1, "color": "#FFFFFF"}},
         "name": escape(group.title) if several else "mean of a setting's seeds",
         "showlegend": True,
-        "hovertemplate": _hover(column, measure),
     }
 
 
-def _steps(found: Findings, table: pd.DataFrame, column: str, measure: Measure) -> Figure:
+def _marked(means: Figure, members: Sequence[bool]) -> Figure:
+    """With those on the front as diamonds."""
+    text = [f"{one}<br>on the Pareto front" if on else one for one, on in zip(means["text"], members, strict=True)]
+    size, symbol = [12 if on else 9 for on in members], ["diamond" if on else "circle" for on in members]
+    return means | {"text": text, "marker": means["marker"] | {"size": size, "symbol": symbol}}
+
+
+def _steps(best: Sequence[Setting], table: pd.DataFrame, column: str, measure: Measure) -> Figure:
     """What the best of the means is at each cost."""
-    best = [found.settings[i] for i in _front(found, column)]
     costs = [float(getattr(one, column)) for one in best]
     values = _measured(np.array([one.mean for one in best]), measure).tolist()
     if best and (reach := float(table[column].max())) > costs[-1]:  # dearer ones are no better
@@ -211,7 +210,7 @@ def _front(found: Findings, column: str) -> list[int]:
 def _seeds(one: Setting) -> str:
     if len(one.trials) == 1:
         return "one seed"
-    return f"mean of {len(one.trials)} seeds, from {one.accuracies.min():.1%} to {one.accuracies.max():.1%} right"
+    return f"mean of {len(one.trials)} seeds, from {one.low:.1%} to {one.high:.1%} right"
 
 
 def _state(state: str) -> str:
@@ -219,7 +218,7 @@ def _state(state: str) -> str:
 
 
 def _hover(column: str, measure: Measure) -> str:
-    cost = dict(COSTS)[column]
+    cost = {"params": "parameters", "macs": "MACs"}[column]
     return (
         f"%{{text}}<br><b>%{{y:.1%}} {'wrong' if measure == 'error' else 'right'}</b>, %{{x:.4s}} {cost}<extra></extra>"
     )
@@ -254,10 +253,14 @@ def _costs(values: Values) -> dict[str, Any]:
     return found | {"ticktext": [number(tick) for tick in found["tickvals"]]}
 
 
-def _guessing(table: pd.DataFrame, measure: Measure, chance: float) -> list[Figure]:
+def _guessing(table: pd.DataFrame, measure: Measure, chance: float) -> Figure:
     """A dotted line, where some network is not far better."""
-    value = 1 - chance if measure == "error" else chance
     if not chance or not len(table) or float(table["accuracy"].min()) > 2 * chance:
-        return []
+        return {}
+    value = 1 - chance if measure == "error" else chance
     line = {"color": "#888888", "dash": "dot", "width": 1}
-    return [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line}]
+    there = {"xref": "paper", "x": 1, "xanchor": "right", "yanchor": "bottom", "showarrow": False, "font": {"size": 11}}
+    return {
+        "shapes": [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line}],
+        "annotations": [there | {"text": "guessing", "y": math.log10(value) if measure == "error" else value}],
+    }

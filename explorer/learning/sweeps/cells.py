@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from explorer.learning.sweeps.reading import NETWORK, Findings, Values
@@ -32,23 +31,23 @@ class Cells(NamedTuple):
 
 def cells(found: Findings, across: str, upward: str = "") -> Cells:
     """The mean accuracy over all else, by two of `axes`; with one there is a single row."""
-    table = found.trials[found.trials["accuracy"].notna() & found.trials["state"].isin(("finished", "early"))]
+    trials = found.trials
+    accuracy, done = trials["accuracy"].to_numpy(np.float64), (trials["state"] == "finished").to_numpy(bool)
+    use = np.isfinite(accuracy) & (done | (trials["state"] == "early").to_numpy(bool))
     for name in {across, upward} & {*found.turned}:
-        table = table[table[name] != ""]  # of a network that does not turn it
-    columns, column = _placed(found, table, across)
-    rows, row = _placed(found, table, upward) if upward else (("",), np.zeros(len(table), int))
+        use &= (trials[name] != "").to_numpy(bool)  # of a network that does not turn it
+    columns, column = _placed(found, use, across)
+    rows, row = _placed(found, use, upward) if upward else (("",), np.zeros(int(use.sum()), int))
+    accuracy, done, numbers = accuracy[use], done[use], trials.index.to_numpy()[use]
     shape = len(rows), len(columns)
-    accuracy, done = table["accuracy"].to_numpy(np.float64), (table["state"] == "finished").to_numpy()
-    finished, counts, best = np.zeros(shape, bool), np.zeros(shape, int), np.full(shape, -1)
-    sums, top = np.zeros(shape), np.full(shape, -math.inf)
-    numbers = table.index.to_numpy()
+    finished, counts, sums, best = np.zeros(shape, bool), np.zeros(shape, int), np.zeros(shape), np.full(shape, -1)
     np.logical_or.at(finished, (row, column), done)
-    for i in np.flatnonzero(done | ~finished[row, column]):
-        at = row[i], column[i]
-        counts[at] += 1
-        sums[at] += accuracy[i]
-        if accuracy[i] > top[at]:
-            top[at], best[at] = accuracy[i], numbers[i]
+    counted = done | ~finished[row, column]
+    order = np.flatnonzero(counted)[np.argsort(accuracy[counted], kind="stable")]  # the best of a cell comes last
+    row, column = row[order], column[order]
+    np.add.at(counts, (row, column), 1)
+    np.add.at(sums, (row, column), accuracy[order])
+    best[row, column] = numbers[order]
     with np.errstate(invalid="ignore"):
         return Cells(columns, rows, np.where(counts, sums / counts, np.nan), counts, finished, best)
 
@@ -59,13 +58,13 @@ def axes(found: Findings) -> dict[str, str]:
     return {**{name: found.titles[name] for name in found.turned}, **several}
 
 
-def _placed(found: Findings, table: pd.DataFrame, name: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The axis's values, or bins of them, and which of them each row of the table has."""
+def _placed(found: Findings, use: NDArray[np.bool_], name: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The axis's values, or bins of them, and which of them each of those trials has."""
     if name == NETWORK:
         titles = [network.title for network in found.networks]
         unique = [one if titles.count(one) == 1 else f"{one} ({i + 1})" for i, one in enumerate(titles)]
-        return tuple(unique), table[NETWORK].to_numpy(int)
-    values = table[name].tolist()
+        return tuple(unique), found.trials[NETWORK].to_numpy(int)[use]
+    values = found.trials[name].to_numpy()[use].tolist()
     listed = found.order(name, values)
     if len(listed) > MOST_CELLS and (numbers := numbers_of(values)) is not None and len(numbers):
         return _binned(numbers)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,8 +29,8 @@ class Network(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """A network and a recipe as they are turned. `trials` are those that finished, a seed each, and `accuracies`
-    (seeds,) their shares of test images that are right.
+    """A network and a recipe as they are turned, with the trials that finished, a seed each: the `mean` of their shares
+    of test images that are right, the least and the most, and the trial of the `best` seed.
     """
 
     network: int  # among those of the findings
@@ -38,16 +38,10 @@ class Setting(NamedTuple):
     params: int
     macs: int
     trials: tuple[int, ...]
-    accuracies: Values
-
-    @property
-    def mean(self) -> float:
-        return float(self.accuracies.mean())
-
-    @property
-    def best(self) -> int:
-        """The trial of the best seed."""
-        return self.trials[int(self.accuracies.argmax())]
+    mean: float
+    low: float
+    high: float
+    best: int
 
 
 @dataclass(frozen=True)
@@ -68,33 +62,39 @@ class Findings:
     def settings(self) -> tuple[Setting, ...]:
         """Those of which a trial has finished with an accuracy, in the order of their first trials."""
         done = self.trials[(self.trials["state"] == "finished") & self.trials["accuracy"].notna()]
-        by = [NETWORK, *self.turned]
-        found = []
-        for _, rows in done.groupby(by, sort=False):
-            network, *values = (rows[name].iloc[0] for name in by)
-            turns = {name: value for name, value in zip(self.turned, values, strict=True) if value != ""}
-            costs = int(rows["params"].iloc[0]), int(rows["macs"].iloc[0])
-            accuracies = rows["accuracy"].to_numpy(np.float64)
-            found.append(Setting(int(network), turns, *costs, tuple(rows.index.tolist()), accuracies))
-        return tuple(found)
+        columns = [done[name].tolist() for name in ("accuracy", "params", "macs", NETWORK, *self.turned)]
+        members: dict[tuple[Any, ...], list[tuple[int, float, float, float]]] = {}
+        for trial, accuracy, params, macs, *key in zip(done.index.tolist(), *columns, strict=True):
+            members.setdefault(tuple(key), []).append((trial, accuracy, params, macs))
+        return tuple(self._setting(*key, rows=rows) for key, rows in members.items())
+
+    def _setting(self, network: int, *values: str, rows: list[tuple[int, float, float, float]]) -> Setting:
+        turns = {name: value for name, value in zip(self.turned, values, strict=True) if value != ""}
+        accuracies = [row[1] for row in rows]
+        mean, low, high = sum(accuracies) / len(rows), min(accuracies), max(accuracies)
+        best = rows[accuracies.index(high)][0]
+        costs = int(rows[0][2]), int(rows[0][3])
+        return Setting(network, turns, *costs, tuple(row[0] for row in rows), mean, low, high, best)
 
     @cached_property
     def labels(self) -> Mapping[int, str]:
         """What tells each trial from the others: Growth rate k 8, learning rate 0.1, seed 2; its network before that,
         where there are several.
         """
-        columns = [self.trials[name].tolist() for name in (NETWORK, "seed", *self.turned)]
-        found = {}
-        for trial, network, seed, *values in zip(self.trials.index.tolist(), *columns, strict=True):
-            own = self.words(dict(zip(self.turned, values, strict=True)))
-            text = f"{own}, seed {seed:.0f}" if own else f"Seed {seed:.0f}"
-            found[trial] = self._of(network, text)
+        columns = [self.trials[name].tolist() for name in ("seed", NETWORK, *self.turned)]
+        found: dict[int, str] = {}
+        known: dict[tuple[Any, ...], str] = {}  # of the same setting all but the seed is the same
+        for trial, seed, *key in zip(self.trials.index.tolist(), *columns, strict=True):
+            own = known.get(tuple(key))
+            if own is None:
+                own = known[tuple(key)] = self._of(key[0], self.words(dict(zip(self.turned, key[1:], strict=True))))
+            found[trial] = f"{own}, seed {seed:.0f}" if own else f"Seed {seed:.0f}"
         return found
 
     def name(self, trial: Trial) -> str:
         """Of one that may not have ended, as its label would be."""
-        own = self.words(trial.turns)
-        return self._of(self.groups[trial.part], f"{own}, seed {trial.seed}" if own else f"Seed {trial.seed}")
+        own = self._of(self.groups[trial.part], self.words(trial.turns))
+        return f"{own}, seed {trial.seed}" if own else f"Seed {trial.seed}"
 
     def label(self, setting: Setting) -> str:
         """As a trial's, without its seed."""
@@ -133,23 +133,29 @@ def findings(directory: Directory, table: pd.DataFrame) -> Findings:
 
 def _trials(directory: Directory, table: pd.DataFrame, groups: Sequence[int]) -> pd.DataFrame:
     turned, every = directory.turned, directory.trials
-    columns = ("run", "state", "message", *turned)
-    if table.empty:
-        empty = {NETWORK: pd.Series(dtype=int), **{name: pd.Series(dtype=float) for name in NUMBERS}}
-        return pd.DataFrame({**empty, **{name: pd.Series(dtype=object) for name in columns}})
-    numbers = pd.to_numeric(table["trial"], errors="coerce")
-    known = numbers.between(0, len(every) - 1) & (numbers % 1 == 0)
-    table, numbers = table[known], numbers[known].astype(int)
-    found = pd.DataFrame({NETWORK: [groups[every[i].part] for i in numbers]}, index=numbers)
+    words = ("run", "state", "message", *turned)
+    given = table["trial"] if "trial" in table else pd.Series(dtype=float)
+    numbers = pd.to_numeric(given, errors="coerce").to_numpy(np.float64)
+    known = (numbers >= 0) & (numbers < len(every)) & (numbers % 1 == 0)
+    numbers = numbers[known].astype(int)
+    found: dict[str, Any] = {NETWORK: np.array([groups[every[i].part] for i in numbers], int)}
     for name in NUMBERS:
-        own = {"accuracy": "test_accuracy"}.get(name, name)
-        values = pd.to_numeric(table[own], errors="coerce").to_numpy(np.float64)
-        found[name] = np.where(np.isfinite(values), values, np.nan)
-    for name in columns:
-        given = table[name] if name in table else pd.Series("", index=table.index)
-        found[name] = given.fillna("").astype(str).to_numpy()
-    found.loc[(found["params"].isna()) | (found["macs"].isna()), "accuracy"] = np.nan  # of a damaged row
-    return found
+        found[name] = _numbers(table, {"accuracy": "test_accuracy"}.get(name, name))[known]
+    found["accuracy"][np.isnan(found["params"]) | np.isnan(found["macs"])] = np.nan  # of a damaged row
+    for name in words:
+        column = table[name].fillna("").tolist() if name in table else [""] * len(known)
+        own = [str(value) for value, there in zip(column, known, strict=True) if there]
+        found[name] = pd.Series(own, index=numbers, dtype=object)  # which is quicker to read than pandas' texts
+    return pd.DataFrame(found, index=numbers)
+
+
+def _numbers(table: pd.DataFrame, name: str) -> Values:
+    """NaN for what is none."""
+    if name not in table:
+        return np.full(len(table), np.nan)
+    values: Values = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64, copy=True)
+    values[~np.isfinite(values)] = np.nan
+    return values
 
 
 def networks_of(sweep: Sweep) -> tuple[tuple[int, ...], tuple[Network, ...]]:
