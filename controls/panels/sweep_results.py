@@ -42,7 +42,8 @@ def _draw(one: Directory, active: bool) -> None:
         costs(one.path, state, measure, opened)
         one_trial(one, found, opened)
         over_two_knobs(one.path, state, found, measure)
-        side_by_side(one.path, state, measure, opened)
+        if found.turned:
+            side_by_side(one.path, state, measure, opened)
         trials(one, state, found)
     else:
         one_trial(one, found, opened)

@@ -27,17 +27,16 @@ Numbers = NDArray[np.int64]
 MOST_AXES = 8  # of knobs side by side
 MOST_BAND = 0.3  # of the way to the next axis: kept free for an axis's numbers, at most, on each side
 LETTER, WIDE = 3.2, 720  # pixels: half a letter of an axis's numbers, and all axes together, about
+NOTHING = 0.15  # of an axis's height: below it are trials whose network does not turn the knob
 SPREAD = 0.035  # how far lines of one value lie apart, to each side, of an axis's height
 SHADES = 12  # of the lines
-LINES = ((40, 0.8), (200, 0.5), (1000, 0.3), (10**9, 0.15))  # so many trials -> how opaque each line is
+LINES = ((40, 0.9), (200, 0.65), (1000, 0.4), (10**9, 0.2))  # so many trials -> how opaque each line is
 HEIGHT = 380
 ABOVE = 0.07  # of the height: where an axis's title stands
 
 
 class Axis(NamedTuple):
-    """`places` (trials,) from 0 at the bottom to 1, NaN for a trial that does not turn the knob; `ticks`: the texts and
-    their places.
-    """
+    """`places` (trials,) from 0 at the bottom to 1; `ticks`: the texts and their places."""
 
     title: str
     places: Values
@@ -71,34 +70,46 @@ def parallel(found: Findings, measure: Measure, opened: int = -1) -> Figure:
         "margin": {"l": 12, "r": 12, "t": 12, "b": 8},
         "showlegend": False,
         "hovermode": "closest",
-        "xaxis": {"visible": False, "range": [-0.35, last + 0.35], "fixedrange": True},
-        "yaxis": {"visible": False, "range": [-0.06, 1 + 2.2 * ABOVE], "fixedrange": True},
+        "xaxis": {"visible": False, "range": [-_beside(every[0], last), last + _beside(every[-1], last)]},
+        "yaxis": {"visible": False, "range": [-0.06, 1 + 2.2 * ABOVE]},
+        "dragmode": False,
         "annotations": [note for i, axis in enumerate(every) for note in _notes(i, last, axis)],
     }
     return whole(data, layout)
 
 
-def _axes(found: Findings, table: pd.DataFrame, measure: Measure) -> list[Axis]:
-    knobs = list(axes(found).items())[:MOST_AXES]
-    accuracy = table["accuracy"].to_numpy(np.float64)
-    every = [_knob(found, table, name, title) for name, title in knobs]
-    every.append(_logarithmic("Parameters", table["params"].to_numpy(np.float64)))
+def _axes(found: Findings, trials: pd.DataFrame, measure: Measure) -> list[Axis]:
+    """Of the knobs that any of these trials turns."""
+    titles = [(name, title) for name, title in axes(found).items() if name == NETWORK or (trials[name] != "").any()]
+    every = [_knob(found, trials, name, title) for name, title in titles[:MOST_AXES]]
+    accuracy = trials["accuracy"].to_numpy(np.float64)
+    every.append(_logarithmic("Parameters", trials["params"].to_numpy(np.float64)))
     every.append(_linear(f"Test {measure}", 1 - accuracy if measure == "error" else accuracy))
     return every
 
 
-def _knob(found: Findings, table: pd.DataFrame, name: str, title: str) -> Axis:
+def _knob(found: Findings, trials: pd.DataFrame, name: str, title: str) -> Axis:
     if name == NETWORK:
-        at = table[NETWORK].to_numpy(int)
-        return _even(title, [network.title for network in found.networks], at)
-    values = table[name].tolist()
+        networks, at = np.unique(trials[NETWORK].to_numpy(int), return_inverse=True)
+        return _even(title, [found.networks[i].title for i in networks], at)
+    values = trials[name].tolist()
     there = [value for value in values if value != ""]
-    listed = [value for value in found.order(name, there) if value in set(there)]
+    unique = set(there)
+    listed = [value for value in found.order(name, there) if value in unique]
     if len(listed) > MOST_CELLS and (numbers := numbers_of(there)) is not None:
         whole_axis = _logarithmic if numbers.min() > 0 and numbers.max() / numbers.min() > 30 else _linear
-        return whole_axis(title, np.array([float(value) if value else np.nan for value in values]))
-    places = {value: i for i, value in enumerate(listed)}
-    return _even(title, listed, np.array([places.get(value, -1) for value in values]))
+        axis = whole_axis(title, np.array([float(value) if value else np.nan for value in values]))
+    else:
+        places = {value: i for i, value in enumerate(listed)}
+        axis = _even(title, listed, np.array([places.get(value, -1) for value in values]))
+    return axis if len(there) == len(values) else _above_nothing(axis)
+
+
+def _above_nothing(axis: Axis) -> Axis:
+    """With a place at the bottom for the trials whose network does not turn the knob."""
+    places = np.where(np.isnan(axis.places), 0.0, NOTHING + (1 - NOTHING) * axis.places)
+    ticks = [(NOTHING + (1 - NOTHING) * place, text) for place, text in axis.ticks]
+    return Axis(axis.title, places, [(0.0, "not turned"), *ticks])
 
 
 def _even(title: str, listed: Sequence[str], at: Numbers) -> Axis:
@@ -175,6 +186,12 @@ def _band(axis: Axis, count: int) -> float:
     """Half of the room that an axis's numbers need, where so many axes share the picture."""
     longest = max((len(text) for _, text in axis.ticks), default=0)
     return min(MOST_BAND, (LETTER * longest + 10) * (count - 1) / WIDE)
+
+
+def _beside(axis: Axis, last: int) -> float:
+    """The room that the first or the last axis needs at the picture's side: for its numbers, and half of its title."""
+    longest = max((len(text) for _, text in axis.ticks), default=0)
+    return max(2 * LETTER * longest + 12, 1.2 * LETTER * len(axis.title)) * max(1, last) / WIDE
 
 
 def _ends(found: Findings, table: pd.DataFrame, every: Sequence[Axis], shades: Numbers, measure: Measure) -> Figure:

@@ -32,7 +32,7 @@ def knob_map(cells: Cells, across: str, upward: str, measure: Measure) -> Figure
         {
             "type": "heatmap",
             "z": shown,
-            "x": [escape(one) for one in cells.columns],
+            "x": [_below(one) for one in cells.columns],
             "y": [escape(one) for one in cells.rows],
             "text": [[_cell(cells, shown, r, c) for c in range(shown.shape[1])] for r in range(shown.shape[0])],
             "texttemplate": "%{text}" if few else "",
@@ -47,7 +47,7 @@ def knob_map(cells: Cells, across: str, upward: str, measure: Measure) -> Figure
         {
             "type": "scatter",
             "mode": "markers",
-            "x": [escape(cells.columns[c]) for _, c in there],
+            "x": [_below(cells.columns[c]) for _, c in there],
             "y": [escape(cells.rows[r]) for r, _ in there],
             "customdata": [int(cells.best[r, c]) for r, c in there],
             "text": [_about(cells, shown, int(r), int(c), across, upward, measure) for r, c in there],
@@ -60,8 +60,8 @@ def knob_map(cells: Cells, across: str, upward: str, measure: Measure) -> Figure
         "height": height,
         "margin": {"l": 12, "r": 12, "t": 8, "b": 8},
         "hovermode": "closest",
-        "xaxis": _categories(across, cells.columns),
-        "yaxis": _categories(upward, cells.rows) | ({} if upward else {"visible": False}),
+        "xaxis": _categories(across, [_below(one) for one in cells.columns]),
+        "yaxis": _categories(upward, [escape(one) for one in cells.rows]) | ({} if upward else {"visible": False}),
     }
     return whole(data if len(there) else [], layout)
 
@@ -79,14 +79,18 @@ def _scale(measure: Measure) -> list[list[float | str]]:
     return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
 
 
+def _below(text: str) -> str:
+    """Both ends of a bin below each other, where there is little room beside."""
+    return escape(text).replace(" – ", " –<br>")
+
+
 def _categories(title: str, values: Sequence[str]) -> Figure:
-    names = [escape(one) for one in values]
     return {
         "title": {"text": escape(title)},
         "type": "category",
         "categoryorder": "array",
-        "categoryarray": names,
-        "range": [-0.5, len(names) - 0.5],
+        "categoryarray": list(values),
+        "range": [-0.5, len(values) - 0.5],
         "automargin": True,
         "showgrid": False,
         "zeroline": False,

@@ -29,7 +29,7 @@ MOST_COLOURS = 8  # networks that have a colour each; of more, all of a family h
 LEAST_SPAN = 0.1  # of the accuracy's axis: chance does not look like a difference
 LEAST_ERROR = 1e-4  # where none is wrong, on an axis that has no zero
 COSTS = (("params", "Parameters"), ("macs", "MACs"))
-FADED = 0.4  # opacity of a single trial
+FADED = ((100, 0.4), (400, 0.25), (10**9, 0.12))  # so many trials -> how opaque a single one is
 SYMBOLS = {"finished": "circle", "early": "circle-open"}
 OTHER = "x-thin-open"  # of a trial that neither finished nor was stopped early: it diverged, say
 
@@ -74,8 +74,7 @@ def trade_off(found: Findings, measure: Measure, opened: int = -1, chance: float
     data: list[Figure] = []
     for i, (column, title) in enumerate(COSTS):
         number = f"{i + 1 if i else ''}"
-        own = {"xaxis": f"x{number}", "yaxis": "y"} | ({"showlegend": False} if i else {})
-        data += [trace | own for trace in drawn.over(column)]
+        data += [trace | {"xaxis": f"x{number}", "yaxis": "y"} for trace in drawn.over(column)]
         width = (1 - GAP) / len(COSTS)
         layout[f"xaxis{number}"] = {
             "title": {"text": title},
@@ -85,7 +84,29 @@ def trade_off(found: Findings, measure: Measure, opened: int = -1, chance: float
             "zeroline": False,
             **_costs(table[column].to_numpy(np.float64)),
         }
-    return whole(data if len(table) else [], layout)
+    return whole([*data, *_legend(found, opened)] if len(table) else [], layout)
+
+
+def _legend(found: Findings, opened: int) -> list[Figure]:
+    """What is drawn there, for itself: of a trace Plotly would show whatever its first point looks like."""
+    every, states = groups(found), set(found.trials["state"].tolist())
+    seeds = "mean of a setting's seeds" if any(len(one.trials) > 1 for one in found.settings) else "one setting"
+    shown = [(group.title if len(every) > 1 else seeds, "circle", group.colour, 9) for group in every]
+    shown += [("stopped early", "circle-open", GREY, 7)] * ("early" in states)
+    shown += [("diverged", OTHER, GREY, 7)] * ("diverged" in states)
+    shown += [("open below", "circle-open", OPENED, 12)] * (opened in found.trials.index)
+    traces: list[Figure] = []
+    for title, symbol, colour, size in shown:
+        marker = {"symbol": symbol, "color": colour, "size": size, "line": {"width": 2, "color": colour}}
+        traces.append({"mode": "markers", "name": escape(title), "marker": marker})
+    front_line = {
+        "mode": "lines+markers",
+        "name": "Pareto front",
+        "marker": {"symbol": "diamond", "color": GREY, "size": 9},
+        "line": {"color": GREY, "width": 1.8},
+    }
+    nowhere = {"type": "scatter", "x": [None], "y": [None], "showlegend": True, "hoverinfo": "skip"}
+    return [nowhere | trace for trace in (*traces, front_line)]
 
 
 class _Drawn:
@@ -96,9 +117,7 @@ class _Drawn:
         every = groups(found)
         self.each = [_each(found, table, measure, one) for one in every]
         self.settings = [[one for one in found.settings if one.network in group.networks] for group in every]
-        self.means = [
-            _means(found, own, measure, group, len(every) > 1) for own, group in zip(self.settings, every, strict=True)
-        ]
+        self.means = [_means(found, own, measure, group) for own, group in zip(self.settings, every, strict=True)]
 
     def over(self, column: str) -> list[Figure]:
         """Each trial, the front, the means, and the ring of the open trial."""
@@ -118,7 +137,7 @@ class _Drawn:
                 "x": own[column].to_numpy(np.float64),
                 "y": _measured(own["accuracy"].to_numpy(np.float64), self.measure),
                 "marker": {"symbol": "circle-open", "size": 19, "color": OPENED, "line": {"width": 3}},
-                "name": "open below",
+                "showlegend": False,
                 "hoverinfo": "skip",
             }
         )
@@ -142,16 +161,15 @@ def _each(found: Findings, table: pd.DataFrame, measure: Measure, group: Group) 
         "marker": {
             "color": group.colour,
             "size": 7,
-            "opacity": FADED,
+            "opacity": next(opacity for most, opacity in FADED if len(found.trials) <= most),
             "symbol": [SYMBOLS.get(state, OTHER) for state in states],
             "line": {"width": 1.5, "color": group.colour},
         },
-        "name": "one trial",
         "showlegend": False,
     }
 
 
-def _means(found: Findings, settings: Sequence[Setting], measure: Measure, group: Group, several: bool) -> Figure:
+def _means(found: Findings, settings: Sequence[Setting], measure: Measure, group: Group) -> Figure:
     """With their spread."""
     means = _measured(np.array([one.mean for one in settings]), measure)
     ends = [_measured(np.array(own), measure) for own in ([s.low for s in settings], [s.high for s in settings])]
@@ -166,15 +184,14 @@ def _means(found: Findings, settings: Sequence[Setting], measure: Measure, group
             "array": high - means,
             "arrayminus": means - low,
             "thickness": 1.2,
-            "width": 3,
+            "width": 0,
             "color": faint(group.colour, 0.6),
             "visible": bool((high > low).any()),
         },
         "customdata": [one.best for one in settings],
         "text": [f"{escape(found.label(one)) or 'As it is'}<br>{_seeds(one)}" for one in settings],
         "marker": {"color": group.colour, "line": {"width": 1, "color": "#FFFFFF"}},
-        "name": escape(group.title) if several else "mean of a setting's seeds",
-        "showlegend": True,
+        "showlegend": False,
     }
 
 
@@ -197,8 +214,7 @@ def _steps(best: Sequence[Setting], table: pd.DataFrame, column: str, measure: M
         "x": costs,
         "y": values,
         "line": {"shape": "hv", "color": GREY, "width": 1.8},
-        "name": "Pareto front",
-        "showlegend": True,
+        "showlegend": False,
         "hoverinfo": "skip",
     }
 
@@ -259,7 +275,7 @@ def _guessing(table: pd.DataFrame, measure: Measure, chance: float) -> Figure:
         return {}
     value = 1 - chance if measure == "error" else chance
     line = {"color": "#888888", "dash": "dot", "width": 1}
-    there = {"xref": "paper", "x": 1, "xanchor": "right", "yanchor": "bottom", "showarrow": False, "font": {"size": 11}}
+    there = {"xref": "paper", "x": 0, "xanchor": "left", "yanchor": "bottom", "showarrow": False, "font": {"size": 11}}
     return {
         "shapes": [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line}],
         "annotations": [there | {"text": "guessing", "y": math.log10(value) if measure == "error" else value}],
