@@ -17,7 +17,7 @@ from explorer.learning.sweeps.reading import Findings, in_sentence
 from explorer.learning.sweeps.sweep import Range, Values
 from explorer.wording import duration
 
-MOST_NAMED = 6  # values of a knob in a line
+MOST_NAMED = 6  # networks, or values of a knob, in a line
 MOST_SHOWN = 4  # trials that are trained now
 COLOURS = {"finished": "blue", "early": "gray", "stopped": "gray"}
 WORD = {"early": "stopped early"}
@@ -42,8 +42,12 @@ def swept(one: Directory, found: Findings) -> str:
 def _values(values: Values) -> str:
     if isinstance(values, Range):
         return f"{values.low:g} to {values.high:g}{', log' * values.log}"
-    more = f" and {len(values) - MOST_NAMED} more" if len(values) > MOST_NAMED else ""
-    return ", ".join(values[:MOST_NAMED]) + more
+    return _first(values)
+
+
+def _first(words: tuple[str, ...]) -> str:
+    more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
+    return ", ".join(words[:MOST_NAMED]) + more
 
 
 def head(one: Directory, found: Findings, now: Status) -> None:

@@ -15,6 +15,7 @@ from explorer.plots.sweeps import Measure
 # low, middle, high: told apart by colour-blind people, and read on white and on black
 SCALE = ("#2F7ABF", "#8F8F8F", "#D55E00")
 ROW, WIDE = 44, 800  # pixels: of a row of cells, and of the whole map, about
+NUMBER = 50  # pixels that a number is wide
 MOST_NUMBERS = 150  # cells that have theirs written in them
 MARKER = 34  # pixels of what is clicked in a cell
 
@@ -25,7 +26,7 @@ def knob_map(cells: Cells, across: str, upward: str, measure: Measure) -> Figure
     """
     shown = 1 - cells.means if measure == "error" else cells.means
     there = np.argwhere(cells.best >= 0)
-    few = cells.means.size <= MOST_NUMBERS
+    few = cells.means.size <= MOST_NUMBERS and len(cells.columns) <= WIDE // NUMBER
     low, high = _reach(shown[np.isfinite(shown)])
     height = 105 + ROW * max(2, len(cells.rows))
     data: list[Figure] = [

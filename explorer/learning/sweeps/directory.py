@@ -82,7 +82,7 @@ class Directory:
         """In the order of their numbers. Raises SweepError."""
         found = tuple(_trials(self.path))
         if any(not 0 <= trial.part < len(self.sweep.parts) for trial in found):
-            raise SweepError(f"{TRIALS} of {clean(self.path.name)} names a network that {SWEEP} does not have")
+            raise SweepError(f"{TRIALS} of {clean(self.path.name)} has trials of networks that the sweep lacks")
         return found
 
     def run_of(self, trial: Trial) -> Path:
