@@ -1,6 +1,9 @@
 """Sweeps whose trials nobody has trained: their results are written down as a driver does."""
 
 import json
+import os
+import platform
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,6 +11,7 @@ from explorer.families import PRESETS
 from explorer.learning import runs
 from explorer.learning.job import Job
 from explorer.learning.recipe import Recipe
+from explorer.learning.runs import State
 from explorer.learning.sweeps import directory as directories
 from explorer.learning.sweeps.directory import Directory, Results
 from explorer.learning.sweeps.sweep import Part, Sweep, Trial, Values
@@ -44,7 +48,8 @@ def by_width(trial: Trial) -> dict[str, Any]:
     return {"params": 100 * width, "macs": 1000 * width, "test_accuracy": 0.4 + 0.05 * width - 0.1 * trial.seed}
 
 
-def says(directory: Directory, state: str, **more: Any) -> None:
+def says(directory: Directory, state: State, **more: Any) -> None:
     """The driver's status."""
-    said = runs.Status(state, **more)._asdict()  # type: ignore[arg-type]
+    alive: dict[str, Any] = {"heartbeat": time.time(), "pid": os.getpid(), "host": platform.node()}
+    said = runs.Status(state, **alive | more)._asdict()
     (directory.path / runs.STATUS).write_text(json.dumps(said))

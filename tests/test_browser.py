@@ -37,12 +37,14 @@ PAGES = {
     "feature-maps": "feature-maps",
     "gradient-flow": "gradient-flow",
     "training": "training",
+    "sweeps": "sweeps",
     "experiments": "experiments",
     "attribution": "attribution",
 }
 LOOKED_AT = {
     "feature-maps": {"network": "resnet20_cifar"},
     "training": {"network": "resnet20_cifar"},
+    "sweeps": {"network": "resnet20_cifar"},
     "attribution": {"network": "resnet20_cifar", "methods": "integrated_gradients.grad_cam.occlusion"},
     # a batch that is measured without a click on a busy machine, too
     "gradient-flow": {"network": "resnet56_cifar", "against": "plain.densenet40_12_cifar", "batch": "2"},
@@ -479,7 +481,7 @@ def fits(page: Page, name: str, scheme: str) -> None:
     )
     for width in (1280, 1920, 420):
         page.set_viewport_size({"width": width, "height": 3000})  # the whole page on one picture
-        if name != "training":  # where nobody has trained yet
+        if name not in ("training", "sweeps"):  # where nobody has trained yet
             expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
         settled(page)
         # all but what a phone scrolls for itself

@@ -80,6 +80,7 @@ def test_numbers_are_those_of_the_code():
         "EXPLORER_CHECKPOINTS": "none",
         "EXPLORER_TRAINING": "`mine` on this machine alone, else `shared`",
         "EXPLORER_WORKERS": "one for two cores",
+        "EXPLORER_RAY": "nowhere",
         "EXPLORER_PROCESSES": "four for each core, shared out among the servers",
         "EXPLORER_MAX_RUNS": "5 where it is `shared`",
         "EXPLORER_MAX_RUN_MINUTES": "30 where it is `shared`",

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 ARCHITECTURE, FEATURE_MAPS = "pages/architecture.py", "pages/feature_maps.py"
 DESIGN_SPACE = "pages/design_space.py"
 GRADIENT_FLOW, ATTRIBUTION = "pages/gradient_flow.py", "pages/attribution.py"
-TRAINING, EXPERIMENTS = "pages/training.py", "pages/experiments.py"
+TRAINING, EXPERIMENTS, SWEEPS = "pages/training.py", "pages/experiments.py", "pages/sweeps.py"
 FOLDED = "knobs", "conventions", "downloads"
 
 

@@ -13,20 +13,21 @@ from controls.services import sweep_files, sweeps
 from explorer.learning.sweeps.directory import Directory
 
 EVERY = 2.0  # seconds between two looks at one that is carried out
+SELDOM = 10.0  # and at one that has died: on a busy machine it may only have been silent for long
 
 
 def results(one: Directory) -> None:
-    active, before = sweeps.status(one).active, session.entries()
+    first, before = sweeps.status(one), session.entries()
 
-    @st.fragment(run_every=EVERY if active else None)
+    @st.fragment(run_every=EVERY if first.active else SELDOM if first.state == "died" else None)
     @panel
     def shown() -> None:
         if session.entries() != before or not sweeps.is_there(one):
             st.rerun()  # the link is written outside of this fragment, and so is the list of sweeps
-        now = sweeps.status(one)
-        _draw(one, now.active)
-        if active and not now.active:
-            st.rerun()  # to end the looking
+        active = sweeps.status(one).active
+        _draw(one, active)
+        if active != first.active:
+            st.rerun()  # to end the looking, or to begin
 
     shown()
 

@@ -40,7 +40,11 @@ def knob_map(cells: Cells, across: str, upward: str, measure: Measure) -> Figure
             "zmin": low,
             "zmax": high,
             "colorscale": _scale(measure),
-            "colorbar": {"title": {"text": f"test {measure}", "side": "right"}, "tickformat": ".0%", "thickness": 12},
+            "colorbar": {
+                "title": {"text": f"test {measure}", "side": "right"},
+                "tickformat": ".0%" if high - low > 0.05 else ".1%",
+                "thickness": 12,
+            },
             "xgap": 2,
             "ygap": 2,
             "hoverinfo": "skip",

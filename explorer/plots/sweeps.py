@@ -258,7 +258,8 @@ def _vertical(values: Values, measure: Measure) -> Figure:
         found = axes.logarithmic(low, high)
         return made | found | {"ticktext": [f"{100 * tick:.4g}%" for tick in found["tickvals"]]}
     room = max(0.06 * (high - low), (LEAST_SPAN - (high - low)) / 2)
-    return made | {"range": [max(-0.02, low - room), min(1.02, high + room)], "tickformat": ".0%", "nticks": 7}
+    bottom, top = max(-0.02, low - room), min(1 + room / 10, high + room)  # where all are right no tick is beyond that
+    return made | {"range": [bottom, top], "tickformat": ".0%" if top - bottom > 0.05 else ".1%", "nticks": 7}
 
 
 def _costs(values: Values) -> dict[str, Any]:
