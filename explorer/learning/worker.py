@@ -78,15 +78,19 @@ class Pulse:
                 file.write(data.ljust(os.fstat(file.fileno()).st_size))
 
 
-def train(path: Path, in_line: bool = False, say: Say = print, changes: Mapping[str, str] = NONE) -> State:
+def train(
+    path: Path, in_line: bool = False, say: Say = print, changes: Mapping[str, str] = NONE, keep_stop: bool = False
+) -> State:
     """Train a run to its end, or until it is stopped; how it ended. What goes wrong is said in its status too.
 
     With `in_line` it waits for one of the machine's places. `changes` are knobs that are turned before, and for good.
+    A stop that was asked for before it began is taken back, as by somebody who resumes it; with `in_line` and with
+    `keep_stop`, where others have it begin whenever there is a place, it counts.
     Raises RunError where there is no run, where another worker trains it, and where nothing can be written;
     JobError and ConfigError for changes that cannot be.
     """
     with _alone(runs.read(path)):
-        run = _turned(runs.read(path), changes, in_line)  # read anew: now nobody else turns its knobs
+        run = _turned(runs.read(path), changes, in_line or keep_stop)  # read anew: now nobody else turns its knobs
         before = runs.status(path)
         further = before.epochs < run.job.recipe.epochs or (before.state == "diverged" and changes)
         if before.state in ("finished", "diverged") and not further:
@@ -112,6 +116,7 @@ def _train(run: Run, pulse: Pulse, in_line: bool, asked: threading.Event, say: S
 
     try:
         with line.turn(run.name, waiting) if in_line else nullcontext():
+            stop()
             pulse.say(state="preparing", message="")
             return _session(run, pulse, stop).run()
     except Stopped as reason:
@@ -138,7 +143,7 @@ def _session(run: Run, pulse: Pulse, stop: Callable[[], None]) -> "Session":
     return Session(run, pulse.say, stop)
 
 
-def _turned(run: Run, changes: Mapping[str, str], in_line: bool) -> Run:
+def _turned(run: Run, changes: Mapping[str, str], keep_stop: bool) -> Run:
     """The run with other knobs, as `--set` says them, and ready to go on."""
     job = run.job.turned(changes)
     begun = (run.path / CHECKPOINT).exists()
@@ -149,7 +154,7 @@ def _turned(run: Run, changes: Mapping[str, str], in_line: bool) -> Run:
         )
     try:
         runs.clear_partial(run.path)
-        if not in_line:  # whoever put it in line has done so before, and may have asked for a stop since
+        if not keep_stop:  # whoever put it in line has done so before, and may have asked for a stop since
             runs.take_back_stop(run.path)
         if changes:
             runs.write_whole(run.path / CONFIG, job.to_json().encode())
