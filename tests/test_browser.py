@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
+from made_sweeps import begun, by_width, ended, part, sweep
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from served import free_port, wait_until_healthy
@@ -464,9 +465,13 @@ def test_pages_fit_laptops_desks_and_phones_and_are_for_everyone(visit, name):
         page.emulate_media(color_scheme=scheme)
         fits(page, name, scheme)
         page.set_viewport_size({"width": 1280, "height": 900})
-        # WCAG 2.1, levels A and AA, as far as a program can tell: contrast, words for pictures, names of controls
-        broken = Axe().run(settled(page), options=AA).response["violations"]
-        assert [(one["id"], node["html"], node["failureSummary"]) for one in broken for node in one["nodes"]] == []
+        is_for_everyone(page)
+
+
+def is_for_everyone(page: Page) -> None:
+    # WCAG 2.1, levels A and AA, as far as a program can tell: contrast, words for pictures, names of controls
+    broken = Axe().run(settled(page), options=AA).response["violations"]
+    assert [(one["id"], node["html"], node["failureSummary"]) for one in broken for node in one["nodes"]] == []
 
 
 def fits(page: Page, name: str, scheme: str) -> None:
@@ -683,6 +688,33 @@ def test_a_claim_is_opened_and_put_to_the_test(visit: Visit) -> None:
     expect(page.locator("[data-testid=stMain]")).to_contain_text("Plain-20, seed 0")
     settled(page)
     assert messages(page) == []
+
+
+# --- a sweep
+
+
+def test_a_point_of_a_sweep_opens_its_trial(visit: Visit) -> None:
+    one = ended(begun(sweep(part(width=("4", "8"), learning_rate=("0.1", "0.2")))), by_width)
+    page = visit("sweeps", network="resnet20_cifar", sweep=one.name)
+    charts = page.locator(".js-plotly-plot")
+    expect(charts).to_have_count(3)
+    for chart, trial in ((0, r"Trial \d: Width \d, learning rate"), (1, "Trial [0-3]: "), (2, "Trial [0-7]: ")):
+        charts.nth(chart).locator("path.point").first.click(force=True)  # which is in sight, and nothing is moved
+        page.wait_for_url("**trial=**")
+        expect(page.get_by_role("heading", name=re.compile(trial))).to_be_visible()
+        page.get_by_role("button", name="Close").click()
+        expect(page.get_by_role("heading", name=re.compile("Trial "))).to_have_count(0)
+        settled(page)
+    charts.nth(1).locator("path.point").first.click(force=True)
+    page.wait_for_url("**trial=**")
+    page.goto(page.url)  # whoever has the link sees the same
+    expect(settled(page).get_by_role("heading", name=re.compile("Trial "))).to_be_visible()
+    assert messages(page) == []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        fits(page, "sweep", scheme)
+        page.set_viewport_size({"width": 1280, "height": 900})
+        is_for_everyone(page)
 
 
 # --- a file of one's own

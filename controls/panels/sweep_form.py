@@ -56,7 +56,7 @@ def choose_swept(config: Config) -> Sweep | None:
     turned = _choose_turned(config, recipe, drawn)
     box = st.columns([4, 2, 2, 3], vertical_alignment="bottom")
     HOW.segments(box[0], "Which of their combinations", title=HOWS.__getitem__)
-    sample = SAMPLE.number(box[1], "How many", help="Each is trained with every seed.", disabled=not drawn)
+    sample = SAMPLE.number(box[1], "How many", help="Each is trained with every seed.") if drawn else 0
     seeds = SEEDS.number(box[2], "Seeds", help="Each combination is trained with each of them; one leaves luck in it.")
     minutes = BUDGET.number(
         box[3], "Budget, minutes", help="Of training, of all trials together; what is left then waits. 0: no limit."
@@ -70,7 +70,7 @@ def choose_swept(config: Config) -> Sweep | None:
         title=TITLE.value() or _usual_title(config, turned, source),
         parts=(Part("", job, turned),),
         seeds=tuple(range(first, first + seeds)),
-        sample=sample if drawn else 0,
+        sample=sample,
         draw=DRAW.value() if drawn else 0,
         budget=sweeps.budget(60 * minutes),
         early=early,
@@ -144,10 +144,11 @@ def _choose_early(recipe: Recipe) -> Early | None:
         "Stop poor trials early",
         help="ASHA (Li et al., 1810.05934), of Ray Tune: after some epochs the best go on, of each so many one.",
     )
+    if not on:
+        return None
     most = max(1, recipe.epochs - 1)
-    grace = GRACE.number(box[1], "Not before epoch", most=most, default=min(Early.grace, most), disabled=not on)
-    factor = FACTOR.select(box[2], "One goes on of", disabled=not on)
-    return Early(grace, factor) if on else None
+    grace = GRACE.number(box[1], "Not before epoch", most=most, default=min(Early.grace, most))
+    return Early(grace, FACTOR.select(box[2], "One goes on of"))
 
 
 def _usual_title(config: Config, turned: Mapping[str, Values], source: Source) -> str:

@@ -141,4 +141,4 @@ def _as_file(sweep: Sweep, on: Where) -> None:
         help="The same sweep for the command line, on whatever machine.",
     )
     where = " --on ray" + f" --address {on.address}" * bool(on.address) if on.on == RAY else ""
-    box.code(f"python -m explorer sweep {name}{where}", language="bash")
+    box.code(f"python -m explorer sweep {name}{where}", language=None)

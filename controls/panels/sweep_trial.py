@@ -29,4 +29,4 @@ def one_trial(one: Directory, found: Findings, number: int) -> None:
             live(run, ())
             opens_on(run, "Its network")
         st.caption("The command that trains it anew, wherever this program is:")
-        st.code(train_command(trial.job(one.sweep), f"runs/trial-{number}"), language="bash", wrap_lines=True)
+        st.code(train_command(trial.job(one.sweep), f"runs/trial-{number}"), language=None, wrap_lines=True)
