@@ -289,7 +289,7 @@ def test_a_click_on_a_point_opens_its_trial():
     for key, trial, title in (("sweep.costs", 1, "Width 8, seed 0"), ("sweep.lines", 2, "Width 4, seed 1")):
         app = click(app, key, trial)
         assert f"#### Trial {trial}: {title}" in words(app)
-        assert link(app)["trial"] == str(trial)
+        assert link(app)["trial"] == one.run_of(one.trials[trial]).name
     assert "It has not begun." in captions(app)
     wanted = command.train_command(one.trials[2].job(one.sweep), "runs/trial-2")
     assert wanted in [code.value for code in app.code]
@@ -314,14 +314,14 @@ def test_a_row_of_the_table_opens_its_trial(press):
     one = ended(begun(), by_width)
     app = press(opened(SWEEPS, sweep=one.name), "sweep.trials", 2)
     assert "#### Trial 0: Width 4, seed 0" in words(app)
-    assert link(app)["trial"] == "0"
+    assert link(app)["trial"] == one.run_of(one.trials[0]).name
 
 
 def test_a_trial_opens_on_other_pages_and_belongs_to_its_sweep():
     one = ended(begun(), by_width)
     trial = one.trials[1]
     run = runs.create(trial.job(one.sweep), one.run_of(trial))
-    app = opened(SWEEPS, sweep=one.name, trial="1")
+    app = opened(SWEEPS, sweep=one.name, trial=one.run_of(one.trials[1]).name)
     (there,) = (found.proto for found in app.get("page_link") if found.proto.label == "Training")
     found = dict(parse_qsl(there.query_string))
     assert found["run"] == run.name
@@ -343,7 +343,7 @@ def test_weights_of_a_trial_are_used_by_a_link(monkeypatch):
     assert training.link(run) == {}  # before it has any
     worker.train(run.path, say=lambda sentence: None)
     ended(one, by_width)
-    app = opened(SWEEPS, sweep=one.name, trial="1")
+    app = opened(SWEEPS, sweep=one.name, trial=one.run_of(one.trials[1]).name)
     (there,) = (found.proto for found in app.get("page_link") if found.proto.label == "Feature maps")
     found = dict(parse_qsl(there.query_string))
     assert found["weights"] == run.name
@@ -378,6 +378,35 @@ def test_an_error_is_drawn_where_it_is_asked_for():
     assert link(app)["sweep_measure"] == "error"
 
 
+def test_a_trial_of_another_sweep_is_not_open():
+    one, other = ended(begun(), by_width), ended(begun(sweep(title="other")), by_width)
+    app = opened(SWEEPS, sweep=one.name, trial=other.run_of(other.trials[1]).name)
+    assert "#### Trial" not in words(app)
+
+
+def test_trials_are_added_to_the_sweep_that_is_shown(asked):
+    app = opened(SWEEPS, **SMALL)
+    app.button(key="sweep.start").click().run()
+    one = only()
+    ended(one, by_width)
+    says(one, "finished", step=12, steps=12)
+    more = opened(SWEEPS, **SMALL | {"sweep": one.name, "values_width": "8, 16"})
+    more.session_state["unfolded.sweep.form"] = True
+    more.run()
+    more.button(key="sweep.add").click().run()
+    assert messages(fine(more)) == []
+    # of two widths with three rates and two seeds one width is there already
+    assert [len(found.trials) for found in (one, only())] == [12, 18]
+    assert asked[1:] == [("sweep", str(one.path))]
+    assert "width 4, 8, 16; learning rate 0.05, 0.1, 0.2; 2 seeds." in captions(more)
+    says(one, "finished", step=12, steps=18)
+    again = opened(SWEEPS, **SMALL | {"sweep": one.name})
+    again.session_state["unfolded.sweep.form"] = True
+    again.run()
+    again.button(key="sweep.add").click().run()
+    assert messages(fine(again)) == [f"{one.title} has all of these trials already."]
+
+
 # --- putting away
 
 
@@ -394,7 +423,7 @@ def test_one_is_deleted_and_brought_back():
 
 def test_one_that_is_deleted_meanwhile_is_gone():
     one = ended(begun(), by_width)
-    app = opened(SWEEPS, sweep=one.name, trial="1")
+    app = opened(SWEEPS, sweep=one.name, trial=one.run_of(one.trials[1]).name)
     directories.delete(one)
     app.run()
     assert len(messages(fine(app))) == 1
@@ -508,7 +537,7 @@ def test_a_damaged_sweep_is_passed_over(damage):
 def test_results_without_a_row_are_none(damage):
     one = ended(begun(), by_width)
     (one.path / RESULTS).write_text(damage)
-    app = opened(SWEEPS, sweep=one.name, trial="1")
+    app = opened(SWEEPS, sweep=one.name, trial=one.run_of(one.trials[1]).name)
     assert messages(app) == []
     assert "No trial has ended." in captions(app)
 

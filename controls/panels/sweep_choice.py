@@ -2,19 +2,26 @@
 
 import streamlit as st
 
-from controls.choices import OneOf, Whole
+from controls.choices import OneOf
 from controls.panel import say_refusal
 from controls.services import sweeps
 from controls.text import plain
+from explorer.learning import trial_names
 from explorer.learning.sweeps.directory import Directory
 
 SWEEP = OneOf("sweep", "")
-NOBODY = -1
-TRIAL = Whole("trial", NOBODY, least=NOBODY)
+TRIAL = OneOf("trial", "")  # by the name of its run, which is of no other sweep
+NONE = -1
+
+
+def shown_sweep() -> Directory | None:
+    """The link's, else the newest; None where there is none."""
+    known = sweeps.known(SWEEP.in_link())
+    return known[SWEEP.value(tuple(known), next(iter(known)))] if known else None
 
 
 def choose_sweep() -> Directory | None:
-    """The link's, else the newest; None where there is none."""
+    """As `shown_sweep`, with a box to choose another one."""
     named = SWEEP.in_link()
     known = sweeps.known(named)
     if named and named not in known and (why := sweeps.why_not(named)):
@@ -33,8 +40,18 @@ def choose_sweep() -> Directory | None:
     return known[name]
 
 
-def open_trial(number: int) -> None:
-    TRIAL.set(int(number))
+def opened_trial(one: Directory) -> int:
+    """Its number, NONE where none of this sweep is."""
+    name = TRIAL.in_link()
+    number = trial_names.number_of(name)
+    if number is None or number >= len(one.trials) or one.run_of(one.trials[number]).name != name:
+        return NONE
+    return number
+
+
+def open_trial(one: Directory, number: int) -> None:
+    """NONE closes the one that is open."""
+    TRIAL.set(one.run_of(one.trials[number]).name if 0 <= number < len(one.trials) else "")
 
 
 def offer_undo() -> None:

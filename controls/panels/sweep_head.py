@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 
 from controls import session
-from controls.panels.sweep_choice import NOBODY, TRIAL, open_trial
+from controls.panels.sweep_choice import NONE, open_trial, opened_trial
 from controls.panels.training_live import WORDS, in_line
 from controls.services import sweeps
 from controls.text import plain
@@ -14,7 +14,7 @@ from explorer.learning.runs import Status
 from explorer.learning.sweeps.directory import FAILED, Directory
 from explorer.learning.sweeps.engines import RAY
 from explorer.learning.sweeps.reading import Findings, in_sentence
-from explorer.learning.sweeps.sweep import Range, Values
+from explorer.learning.sweeps.sweep import Range
 from explorer.wording import duration
 
 MOST_NAMED = 6  # networks, or values of a knob, in a line
@@ -29,8 +29,7 @@ def swept(one: Directory, found: Findings) -> str:
     """DenseNet-BC on Digits: growth rate k 4, 8, 12; learning rate 0.05, 0.1; 2 seeds."""
     sweep = one.sweep
     of = ", ".join(dict.fromkeys(network.title for network in found.networks))
-    turned = {name: values for part in sweep.parts for name, values in part.turned.items()}
-    knobs = [f"{in_sentence(title)} {_values(turned[name])}" for name, title in found.titles.items()]
+    knobs = [f"{in_sentence(title)} {_values(one, found, name)}" for name, title in found.titles.items()]
     sample = [f"{sweep.sample:,} drawn at random"] if sweep.sample else []
     seeds = f"{len(sweep.seeds)} seed{'s' * (len(sweep.seeds) > 1)}"
     early = ["stopped early by ASHA"] if sweep.early else []
@@ -39,10 +38,11 @@ def swept(one: Directory, found: Findings) -> str:
     return f"{of} on {sweeps.data_title(one)}: {about}. Begun {sweeps.begun(one)}."
 
 
-def _values(values: Values) -> str:
-    if isinstance(values, Range):
-        return f"{values.low:g} to {values.high:g}{', log' * values.log}"
-    return _first(values)
+def _values(one: Directory, found: Findings, name: str) -> str:
+    """Of a turned knob, whichever of the networks turns it."""
+    every = dict.fromkeys(part.turned[name] for part in one.sweep.parts if name in part.turned)
+    ranges = [f"{a:g} to {b:g}{', log' * log}" for a, b, log in (each for each in every if isinstance(each, Range))]
+    return " and ".join([*ranges, *([_first(found.order(name, ()))] if found.listed[name] else [])])
 
 
 def _first(words: tuple[str, ...]) -> str:
@@ -126,7 +126,7 @@ def _trained_now(one: Directory, found: Findings) -> None:
     every = sweeps.trained_now(one, found, MOST_SHOWN)
     if not every:
         return
-    opened = TRIAL.value()
+    opened = opened_trial(one)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("Learning now:", width="content")
         for trial, said in every:
@@ -137,5 +137,5 @@ def _trained_now(one: Directory, found: Findings) -> None:
                 type="tertiary",
                 icon=":material/radio_button_checked:" if trial.number == opened else ":material/show_chart:",
                 on_click=open_trial,
-                args=(NOBODY if trial.number == opened else trial.number,),
+                args=(one, NONE if trial.number == opened else trial.number),
             )

@@ -1,6 +1,6 @@
 """What has a sweep found? Accuracy over costs, over two knobs, and over all of them; a click opens a trial."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import streamlit as st
@@ -12,6 +12,7 @@ from controls.panels.sweep_choice import open_trial
 from controls.services import sweep_files
 from controls.services.sweep_files import State
 from explorer.learning.sweeps import cells
+from explorer.learning.sweeps.directory import Directory
 from explorer.learning.sweeps.reading import Findings
 from explorer.plots.plain import PlainFigure
 from explorer.plots.sweep_lines import parallel
@@ -32,15 +33,15 @@ def choose_measure() -> Measure:
 
 
 @panel
-def costs(path: Path, now: State, measure: Measure, opened: int) -> None:
+def costs(one: Directory, now: State, measure: Measure, opened: int) -> None:
     """In a container that a phone scrolls sideways."""
     with st.container(key="wide.sweep.costs"):
         alt = f"Test {measure} of each trial over its parameters, and over its MACs, with the Pareto front"
-        clickable(_trade_off(path, now, measure, opened), "sweep.costs", alt, open_trial, BARE)
+        clickable(_trade_off(one.path, now, measure, opened), "sweep.costs", alt, partial(open_trial, one), BARE)
 
 
 @panel
-def over_two_knobs(path: Path, now: State, found: Findings, measure: Measure) -> None:
+def over_two_knobs(one: Directory, now: State, found: Findings, measure: Measure) -> None:
     titles = cells.axes(found)
     if not titles:
         return
@@ -52,7 +53,7 @@ def over_two_knobs(path: Path, now: State, found: Findings, measure: Measure) ->
     with st.container(key="wide.sweep.map"):
         names = " and ".join(titles[name] for name in (across, upward) if name)
         alt = f"Map: mean test {measure} by {names}"
-        clickable(_knob_map(path, now, across, upward, measure), "sweep.map", alt, open_trial, STILL)
+        clickable(_knob_map(one.path, now, across, upward, measure), "sweep.map", alt, partial(open_trial, one), STILL)
     st.caption(
         "The mean over everything else that is turned, and over the seeds. A click on a cell opens its best trial."
         + " A star: all of its trials were stopped early." * bool((found.trials["state"] == "early").any())
@@ -60,10 +61,10 @@ def over_two_knobs(path: Path, now: State, found: Findings, measure: Measure) ->
 
 
 @panel
-def side_by_side(path: Path, now: State, measure: Measure, opened: int) -> None:
+def side_by_side(one: Directory, now: State, measure: Measure, opened: int) -> None:
     with st.container(key="wide.sweep.lines"):
         alt = f"Parallel coordinates: each trial a line over the knobs, its parameters and its test {measure}"
-        clickable(_parallel(path, now, measure, opened), "sweep.lines", alt, open_trial, STILL)
+        clickable(_parallel(one.path, now, measure, opened), "sweep.lines", alt, partial(open_trial, one), STILL)
 
 
 @lru_cache(maxsize=MOST_DRAWN)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from controls import session
 from controls.panel import panel
-from controls.panels.sweep_choice import TRIAL
+from controls.panels.sweep_choice import opened_trial
 from controls.panels.sweep_head import head
 from controls.panels.sweep_pictures import choose_measure, costs, over_two_knobs, side_by_side
 from controls.panels.sweep_trial import one_trial
@@ -36,15 +36,15 @@ def _draw(one: Directory, active: bool) -> None:
     state = sweep_files.state(one.path)
     found = sweep_files.findings(one.path, state)
     head(one, found, sweeps.status(one))
-    opened = TRIAL.value()
+    opened = opened_trial(one)
     failed(found)
     if len(found.trials):
         measure = choose_measure()
-        costs(one.path, state, measure, opened)
+        costs(one, state, measure, opened)
         one_trial(one, found, opened)
-        over_two_knobs(one.path, state, found, measure)
+        over_two_knobs(one, state, found, measure)
         if found.turned:
-            side_by_side(one.path, state, measure, opened)
+            side_by_side(one, state, measure, opened)
         trials(one, state, found)
     else:
         one_trial(one, found, opened)

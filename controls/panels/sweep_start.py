@@ -9,7 +9,7 @@ import streamlit as st
 from controls import session
 from controls.folded import key_of, unfolded
 from controls.panel import panel, say_refusal
-from controls.panels.sweep_choice import NOBODY, SWEEP, TRIAL
+from controls.panels.sweep_choice import SWEEP, shown_sweep
 from controls.panels.sweep_form import choose_swept, choose_title, choose_where
 from controls.services import speed, sweeps
 from controls.services.sweeps import Counted
@@ -17,6 +17,7 @@ from controls.text import plain
 from explorer.families import Config
 from explorer.learning import runs
 from explorer.learning.sweeps import engines, estimate, file
+from explorer.learning.sweeps.directory import Directory
 from explorer.learning.sweeps.engines import RAY, Where
 from explorer.learning.sweeps.sweep import Sweep
 from explorer.wording import duration
@@ -80,13 +81,32 @@ def _begin(sweep: Sweep, counted: Counted, on: Where) -> None:
         say_refusal(refusal)
         return
     with box:
+        _offer_to_add(sweep)
         _cost(sweep, counted, on, places)
+
+
+def _offer_to_add(sweep: Sweep) -> None:
+    """To the sweep that is shown below, where it is the visitor's and nothing is done with it."""
+    one = shown_sweep()
+    if one and sweeps.may_change(one) and not sweeps.status(one).active:
+        st.button(
+            f"Add to {plain(one.title)}",
+            icon=":material/playlist_add:",
+            key="sweep.add",
+            on_click=partial(session.attempt, _add, one, sweep),
+            help="To the sweep below: what it has of these already is not trained again.",
+        )
 
 
 def _start(sweep: Sweep, on: Where) -> None:
     SWEEP.set(sweeps.start(sweep, on).name)
-    TRIAL.set(NOBODY)
     session.show(key_of(FORM), False)  # what it finds stands below
+
+
+def _add(one: Directory, sweep: Sweep) -> None:
+    sweeps.add(one, sweep)
+    SWEEP.set(one.name)
+    session.show(key_of(FORM), False)
 
 
 def _cost(sweep: Sweep, counted: Counted, on: Where, places: int) -> None:

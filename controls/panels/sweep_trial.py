@@ -4,7 +4,7 @@ import streamlit as st
 
 from controls.panel import panel
 from controls.panels.opens_on import opens_on
-from controls.panels.sweep_choice import NOBODY, open_trial
+from controls.panels.sweep_choice import NONE, open_trial
 from controls.panels.training_live import live
 from controls.services import sweeps
 from controls.text import plain
@@ -21,7 +21,7 @@ def one_trial(one: Directory, found: Findings, number: int) -> None:
     with st.container(border=True):
         box = st.container(horizontal=True, vertical_alignment="center")
         box.markdown(f"#### Trial {number}: {plain(found.name(trial))}", width="stretch")
-        box.button("Close", icon=":material/close:", key="sweep.close", on_click=open_trial, args=(NOBODY,))
+        box.button("Close", icon=":material/close:", key="sweep.close", on_click=open_trial, args=(one, NONE))
         run = sweeps.run_of(one, trial)
         if run is None:
             st.caption("It has not begun.")

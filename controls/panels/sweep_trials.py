@@ -11,7 +11,7 @@ import streamlit as st
 
 from controls import session
 from controls.panel import panel
-from controls.panels.sweep_choice import TRIAL, open_trial
+from controls.panels.sweep_choice import open_trial, opened_trial
 from controls.services import sweep_files
 from controls.services.sweep_files import State
 from controls.text import plain
@@ -61,9 +61,9 @@ def trials(one: Directory, now: State, found: Findings) -> None:
         rows = [clicked] if clicked is not None else session.ticked(TABLE)
         # none is ticked any more where new rows have come in, too: that closes nothing
         if rows and rows[0] < len(numbers):
-            open_trial(numbers[rows[0]])
+            open_trial(one, numbers[rows[0]])
 
-    opened = TRIAL.value()
+    opened = opened_trial(one)
     session.tick(TABLE, [numbers.index(opened)] if opened in numbers else [])
     st.dataframe(
         table,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from importlib.util import find_spec
@@ -192,6 +193,16 @@ def start(sweep: Sweep, on: Where) -> Directory:
     session.visitor().started.add(one.name)
     starting.start(one.path, ("sweep", str(one.path)))
     return one
+
+
+def add(one: Directory, sweep: Sweep) -> None:
+    """Its trials to those of one that is there, and train them; the name stays. Raises SweepError, RunError."""
+    if len(one.trials) + len(counted(sweep).jobs) > most_trials():
+        raise SweepError(f"It would have more than {most_trials():,} trials, which is the limit here.")
+    longer, count = directories.extend(one, replace(sweep, title=one.sweep.title))
+    if not count:
+        raise SweepError(f"{one.title} has all of these trials already.")
+    go_on(longer)
 
 
 def go_on(one: Directory, seconds: float | None = None, again: bool = False) -> None:
