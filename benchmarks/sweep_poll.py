@@ -5,11 +5,14 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import cycle
 from unittest.mock import patch
 
 from benchmarks.measure import UNPROMISED, Table, promised
 from benchmarks.training import Watched
+from controls.panels import sweep_results
+from controls.services import sweep_files
 from explorer.families import PRESETS, plan
 from explorer.learning import runs
 from explorer.learning.job import Job
@@ -46,18 +49,33 @@ def poll_table(quick: bool) -> Table:
 
         alive()
         rows = []
-        count = 15 if quick else 100
+        count = 6 if quick else 20
         with Watched(sweep.name, page="sweeps", entry="sweep") as server:
             server.poll(5, one_ends)
-            for what, before, promise in (("no trial", alive, True), ("a trial", one_ends, True)):
-                found = 1e3 * server.poll(count, before)
-                kept = promised(found, at_most=POLL, unit=" ms") if promise else UNPROMISED
-                rows.append((f"{what} has ended since", f"{found:.1f} ms", *kept))
+
+            def after(seconds: float) -> Callable[[], None]:
+                def wait() -> None:
+                    time.sleep(seconds)
+                    one_ends()
+
+                return wait
+
+            for what, before, polls in (
+                ("no trial has ended since", alive, 5 * count),
+                ("a trial ends before each", after(sweep_results.EVERY), count),
+                ("of which one in which all is drawn anew", after(file.stat().st_size / sweep_files.DRAWN), count // 2),
+            ):
+                found = 1e3 * server.poll(polls, before)
+                kept = UNPROMISED if what.startswith("of") else promised(found, at_most=POLL, unit=" ms")
+                rows.append((what, f"{found:.1f} ms", *kept))
     return Table(
         f"A poll of a sweep's page: {ENDED:,} trials that have ended, of {len(sweep.trials):,}",
         ("processor time of the server", "takes", "promise", "kept"),
         rows,
-        ["A poll is one run of the page's fragment, every two seconds and visitor: state, pictures and the table."],
+        [
+            "A poll is one run of the page's fragment, every two seconds and visitor: state, pictures and the table.",
+            "The more trials have ended, the more seldom pictures are drawn anew for one more of them.",
+        ],
     )
 
 

@@ -158,7 +158,7 @@ def test_what_did_not_finish_looks_otherwise_and_is_in_the_legend():
     symbols = {
         trial: symbol
         for one in over(figure, "x")
-        if isinstance(one["marker"]["symbol"], list)
+        if isinstance(one["marker"]["symbol"], list) and one["marker"].get("opacity")
         for trial, symbol in zip(one["customdata"], one["marker"]["symbol"], strict=True)
     }
     assert symbols[4] == "circle-open"

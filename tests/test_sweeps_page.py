@@ -407,6 +407,26 @@ def test_trials_are_added_to_the_sweep_that_is_shown(asked):
     assert messages(fine(again)) == [f"{one.title} has all of these trials already."]
 
 
+def test_many_trials_are_not_drawn_anew_for_each_that_ends(monkeypatch):
+    one = ended(begun(), by_width, most=1)
+    first = sweep_files.state_to_show(one.path, True)
+    ended(one, by_width)
+    size = (one.path / RESULTS).stat().st_size
+    monkeypatch.setattr(sweep_files, "DRAWN", size / 10)  # bytes a second: some seconds for less than this
+    assert sweep_files.state_to_show(one.path, True) == first
+    later = sweep_files.time.monotonic() + 11
+    monkeypatch.setattr(sweep_files.time, "monotonic", lambda: later)
+    assert sweep_files.state_to_show(one.path, True) == sweep_files.state(one.path) != first
+
+
+def test_the_end_of_a_sweep_is_shown_at_once(monkeypatch):
+    one = ended(begun(), by_width, most=1)
+    first = sweep_files.state_to_show(one.path, True)
+    ended(one, by_width)
+    monkeypatch.setattr(sweep_files, "DRAWN", 1)
+    assert sweep_files.state_to_show(one.path, False) == sweep_files.state(one.path) != first
+
+
 # --- putting away
 
 

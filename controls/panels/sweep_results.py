@@ -33,7 +33,7 @@ def results(one: Directory) -> None:
 
 
 def _draw(one: Directory, active: bool) -> None:
-    state = sweep_files.state(one.path)
+    state = sweep_files.state_to_show(one.path, active)
     found = sweep_files.findings(one.path, state)
     head(one, found, sweeps.status(one))
     opened = opened_trial(one)

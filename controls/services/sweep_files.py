@@ -1,8 +1,11 @@
 """Sweeps as they lie on the disk, read once and remembered until their files change."""
 
+import time
+from collections import OrderedDict
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from explorer.learning import runs
 from explorer.learning.sweeps import directory as directories
@@ -11,7 +14,21 @@ from explorer.learning.sweeps.directory import RESULTS, SWEEP, TRIALS, Directory
 from explorer.learning.sweeps.reading import Findings
 from explorer.learning.sweeps.sweep import SweepError
 
-State = tuple[tuple[int, int, int], ...]  # of some files: it tells one content from the next
+MOST_HELD = 256
+DRAWN = 40_000  # bytes of results a second, on the average, of which pictures are drawn
+
+
+class FileState(NamedTuple):
+    """It tells one content of a file from the next."""
+
+    number: int = 0
+    changed: int = 0
+    size: int = 0
+
+
+State = tuple[FileState, ...]  # of some files
+
+_held: OrderedDict[Path, tuple[State, float]] = OrderedDict()  # what is shown of each, and since when
 
 
 def read(path: Path) -> Directory:
@@ -22,6 +39,21 @@ def read(path: Path) -> Directory:
 def state(path: Path) -> State:
     """Of all that a sweep has found; to be asked for before it is read."""
     return _state(path, SWEEP, TRIALS, RESULTS)
+
+
+def state_to_show(path: Path, goes_on: bool) -> State:
+    """While a sweep goes on it stays the same for the longer, the more trials have ended: some seconds with a thousand.
+    All of them are drawn and sent anew for each one that ends, and are hardly different.
+    """
+    now = state(path)
+    held, since = _held.get(path, (now, 0.0))
+    if goes_on and held != now and time.monotonic() - since < held[-1].size / DRAWN:
+        return held
+    if path not in _held or held != now:
+        _held[path] = now, time.monotonic()
+        while len(_held) > MOST_HELD:
+            _held.popitem(last=False)
+    return now
 
 
 @lru_cache(maxsize=16)
@@ -62,7 +94,7 @@ def _state(path: Path, *names: str) -> State:
     for name in names:
         with suppress(OSError):
             one = (path / name).stat()
-            found.append((one.st_ino, one.st_mtime_ns, one.st_size))
+            found.append(FileState(one.st_ino, one.st_mtime_ns, one.st_size))
             continue
-        found.append((0, 0, 0))
+        found.append(FileState())
     return tuple(found)

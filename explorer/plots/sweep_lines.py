@@ -196,7 +196,7 @@ def _beside(axis: Axis, last: int) -> float:
 
 def _ends(found: Findings, table: pd.DataFrame, every: Sequence[Axis], shades: Numbers, measure: Measure) -> Figure:
     """What is clicked."""
-    right, colours = "wrong" if measure == "error" else "right", _colours()
+    right = "wrong" if measure == "error" else "right"
     shown = 1 - table["accuracy"] if measure == "error" else table["accuracy"]
     return {
         "type": "scatter",
@@ -208,7 +208,13 @@ def _ends(found: Findings, table: pd.DataFrame, every: Sequence[Axis], shades: N
             f"{escape(found.labels[trial])}<br><b>{value:.1%} {right}</b>"
             for trial, value in zip(table.index.tolist(), shown.tolist(), strict=True)
         ],
-        "marker": {"color": [colours[shade] for shade in shades], "size": 8},
+        "marker": {
+            "color": shades.astype(np.uint8),
+            "cmin": 0,
+            "cmax": SHADES - 1,
+            "colorscale": [[i / (len(SCALE) - 1), colour] for i, colour in enumerate(SCALE)],
+            "size": 8,
+        },
         "hovertemplate": "%{text}<extra></extra>",
     }
 

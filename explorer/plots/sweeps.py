@@ -162,7 +162,7 @@ def _each(found: Findings, table: pd.DataFrame, measure: Measure, group: Group) 
             "color": group.colour,
             "size": 7,
             "opacity": next(opacity for most, opacity in FADED if len(found.trials) <= most),
-            "symbol": [SYMBOLS.get(state, OTHER) for state in states],
+            "symbol": _symbols(states),
             "line": {"width": 1.5, "color": group.colour},
         },
         "showlegend": False,
@@ -227,6 +227,12 @@ def _seeds(one: Setting) -> str:
     if len(one.trials) == 1:
         return "one seed"
     return f"mean of {len(one.trials)} seeds, from {one.low:.1%} to {one.high:.1%} right"
+
+
+def _symbols(states: Sequence[str]) -> str | list[str]:
+    """One for all, where nothing was stopped and nothing broke: a long list is slow to send."""
+    found = [SYMBOLS.get(state, OTHER) for state in states]
+    return found if len({*found}) > 1 else "".join(found[:1])
 
 
 def _state(state: str) -> str:

@@ -1,5 +1,6 @@
 """What has a sweep found? Its table of results as settings, each with its seeds, and which are worth their cost."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -144,7 +145,7 @@ def _trials(directory: Directory, table: pd.DataFrame, groups: Sequence[int]) ->
     found["accuracy"][np.isnan(found["params"]) | np.isnan(found["macs"])] = np.nan  # of a damaged row
     for name in words:
         column = table[name].fillna("").tolist() if name in table else [""] * len(known)
-        own = [str(value) for value, there in zip(column, known, strict=True) if there]
+        own = [str(value) for value in (column if known.all() else itertools.compress(column, known))]
         found[name] = pd.Series(own, index=numbers, dtype=object)  # which is quicker to read than pandas' texts
     return pd.DataFrame(found, index=numbers)
 
