@@ -23,6 +23,7 @@ from streamlit.file_util import get_static_dir
 from streamlit.runtime.pages_manager import PagesManager
 
 from controls import processes
+from controls.services import exports
 from controls.start import warm_up
 from controls.uploads import UploadLimits, free_closed_sessions
 from explorer.counting.budget import SettingError
@@ -76,6 +77,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     yield
     freeing.cancel()
     processes.end()
+    exports.end()
 
 
 try:

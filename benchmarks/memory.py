@@ -3,14 +3,18 @@
 On a GPU the caching allocator's own count; on the CPU the profiler's record of every allocation. Both see tensors and
 the scratch space that convolutions take through the allocator, and not what a library takes behind its back.
 
-Then the growth of a whole process, all of that included, under a limit: at most 1.1 times the limit.
+Then the growth of a whole process, all of that included, under a limit: at most 1.1 times the limit. And what is
+promised to an export before it begins, against what the process that makes it took at its peak.
 """
 
 import json
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
@@ -19,14 +23,17 @@ from benchmarks.growth import growths
 from benchmarks.measure import Table, child, promised
 from explorer.counting.costs import forward_bytes, training_bytes
 from explorer.families import PRESETS, write_plan
+from explorer.running import export
 from explorer.running.network import build
 
 NETWORKS = ("resnet18", "densenet121", "cliquenet_s0")
 BATCH = 4
 LIMIT = 512_000_000
+EXPORTED = ("vgg16", "resnet152", "densenet201")
+EACH = 0.01  # seconds between two looks at a process
 
 
-def tables(_: bool) -> Iterator[Table]:
+def tables(quick: bool) -> Iterator[Table]:
     yield Table(
         f"Peak, batch {BATCH}, weights and images included",
         ("float32", "our estimate", "measured", "ours / measured"),
@@ -43,6 +50,45 @@ def tables(_: bool) -> Iterator[Table]:
         ],
         ["From before the network is built to the peak, each method in a process of its own."],
     )
+    if Path("/proc/self/status").exists():
+        yield Table(
+            "Exports, in the process that makes one",
+            ("network, form", "promised", "measured", "measured / promised", "promise", "kept"),
+            [row for name in EXPORTED[-1 if quick else 0 :] for row in exported(name)],
+            ["Measured is what it does not share with any file: memory that comes back only with its end."],
+        )
+
+
+def exported(name: str) -> Iterator[tuple[str, ...]]:
+    plan = write_plan(PRESETS[name])
+    network = build(plan)
+    for form in ("pt2", "onnx"):
+        promise = export.EXPORTS[form].needed_bytes(plan) + export.EXPORTS[form].libraries
+        with tempfile.TemporaryDirectory() as folder, watching() as seen:
+            export.write(form, network, Path(folder, "network"))
+        numbers = f"{promise / 1e6:.0f} MB", f"{max(seen) / 1e6:.0f} MB", f"{max(seen) / promise:.2f}"
+        yield (f"{name}, {form}", *numbers, *promised(max(seen) / promise, at_most=1.1))
+
+
+@contextmanager
+def watching() -> Iterator[list[int]]:
+    """The bytes that a child of this process had to itself, from moment to moment."""
+    seen, ended = [0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(EACH):
+            for one in psutil.Process().children():
+                with suppress(OSError, StopIteration):
+                    lines = Path(f"/proc/{one.pid}/status").read_text().splitlines()
+                    seen.append(1024 * int(next(line for line in lines if line.startswith("RssAnon")).split()[1]))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def rows() -> list[tuple[str, ...]]:

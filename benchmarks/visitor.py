@@ -87,6 +87,8 @@ class Talk:
             self._element(message.delta.new_element)
             if message.delta.new_element.plotly_chart.spec and message.delta.fragment_id:
                 self.fragment = message.delta.fragment_id
+        elif kind == "delta" and message.delta.WhichOneof("type") == "add_block":
+            self._block(message.delta.add_block)
         elif kind == "new_session":
             self.session = message.new_session.initialize.session_id
         elif kind == "navigation":
@@ -115,7 +117,15 @@ class Talk:
         body = getattr(element, kind)
         if kind in READ:
             self.texts.append(getattr(body, READ[kind]))
-        id = getattr(body, "id", "")
+        self._widget(getattr(body, "id", ""), kind)
+
+    def _block(self, block: Any) -> None:
+        """What is unfolded by a click, whose value is a bool."""
+        kind = block.WhichOneof("type")
+        if kind in ("expandable", "popover"):
+            self._widget(getattr(block, kind).id, kind)
+
+    def _widget(self, id: str, kind: str) -> None:
         if id.startswith("$$ID-"):
             self.widgets[id.split("-", 2)[2]] = Widget(id, kind)
 

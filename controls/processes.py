@@ -82,7 +82,7 @@ def carry_out(
     """
     if not most():
         began = time.perf_counter()
-        return _carried_out_here(work, progress), time.perf_counter() - began
+        return _carried_out_here(work, progress, partial(meanwhile, 0)), time.perf_counter() - began
     process = _pool.take(visitor, network, meanwhile)
     began = time.perf_counter()
     try:
@@ -94,9 +94,13 @@ def carry_out(
     return value, time.perf_counter() - began
 
 
-def _carried_out_here(work: Work[T], progress: Progress) -> T:
+def _carried_out_here(work: Work[T], progress: Progress, meanwhile: Callable[[], None]) -> T:
+    def told(*said: object) -> None:
+        meanwhile()
+        progress(*said)
+
     try:
-        return work(progress)
+        return work(told)
     except Exception as error:
         refused = refusal_of(error)
         if refused is None:

@@ -84,6 +84,7 @@ class Visitor:
     searches: int = 0  # each gives its table a new key
     clicks: int = 0  # on charts: each gives them a new key, since a selection belongs to the figure that was clicked
     results: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)  # of long work, by its key
+    export: tuple[Hashable, Any] | None = None  # what was asked for last, and its file
     agreed: dict[str, frozenset[Hashable]] = field(default_factory=dict)  # what was started by a click
     stopped: dict[str, frozenset[Hashable]] = field(default_factory=dict)
     settled: OrderedDict[Hashable, int] = field(default_factory=OrderedDict)  # which way of long work was short enough

@@ -4,6 +4,8 @@ import re
 
 import pandas as pd
 import pytest
+import safetensors.torch
+import torch
 from published import PUBLISHED, equals
 from streamlit.testing.v1 import AppTest
 from visitor import (
@@ -23,6 +25,7 @@ from visitor import (
 )
 
 from explorer.families import PRESETS, TITLES, plan
+from explorer.running.network import build
 
 pytestmark = pytest.mark.usefixtures("navigation")
 SMALL = "resnet20_cifar"
@@ -187,3 +190,15 @@ def test_figures_say_what_has_changed_since_the_preset():
     fewer = 990 * 2049
     assert change(app, "Parameters") == f"-{fewer / 1e6:.4g} M"
     assert change(app, "Receptive field") == ""
+
+
+def test_the_network_is_taken_along_with_its_weights():
+    app = opened(network="resnet20_cifar", weights="fresh", norms="raw")
+    (form,) = (one for one in app.segmented_control if one.key == "along.form")
+    form.set_value("safetensors").run()
+    labels = [one.label.replace("\\", "") for one in fine(app).get("download_button")]
+    assert "resnet20_cifar.safetensors, untrained (seed 0)" in labels
+    found = safetensors.torch.load(app.session_state.visitor.export[1].read())
+    expected = build(plan(PRESETS["resnet20_cifar"]), seed=0).state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)

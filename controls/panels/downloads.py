@@ -56,5 +56,10 @@ def downloads(config: Config, name: str) -> None:
     )
     if form:
         used = built.current(asks=False)
-        data = exports.exported(config, used, form)
-        st.download_button(plain(f"{name}.{form}, {used.label}"), data, f"{name}.{form}", icon=":material/download:")
+        file = exports.exported(config, used, form)
+        st.download_button(
+            plain(f"{name}.{form}, {used.label}"),
+            file.read() if file.size <= exports.ON_A_PAGE else file.read,
+            f"{name}.{form}",
+            icon=":material/download:",
+        )

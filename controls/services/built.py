@@ -13,10 +13,11 @@ from controls.text import plain
 from controls.work import Progress, Task
 from explorer.counting import budget, effort
 from explorer.counting.budget import BudgetError
-from explorer.counting.memory import forward_bytes
+from explorer.counting.memory import BYTES, forward_bytes
 from explorer.families import Config, plan
 from explorer.pictures.preparation import Preparation, as_seen, standard_preparation, to_tensor
 from explorer.pictures.samples import SAMPLES, sample
+from explorer.plan import Plan
 from explorer.running import devices, weights
 from explorer.running.calibration import PHOTOGRAPHS, calibrate, can_be_calibrated
 from explorer.running.card import Card, CardError
@@ -102,15 +103,22 @@ def tell(error: WeightsError) -> None:
 
 @st.cache_resource(max_entries=MOST_NETWORKS, show_spinner=False)
 def _network(config: Config, wanted: Weights, device: str, _values: Callable[[], StateDict]) -> GraphModule:
-    if wanted.source == "fresh":
-        network = build(plan(config), int(wanted.identity), device)
-        if wanted.calibrated:
-            _calibrate(network, config, device)
-        return network
-    budget.check(plan(config))
-    network = blank(plan(config))
-    weights.load(network, _values(), take=True)  # a large checkpoint is in memory once
-    return network.to(device)
+    written = plan(config)
+    budget.check(written)
+    with devices.room(device, BYTES * written.params):
+        if wanted.source == "fresh":
+            network = build(written, int(wanted.identity), device)
+        else:
+            network = devices.attempted(device, lambda: _filled(written, _values).to(device), "a smaller network")
+    if wanted.calibrated:
+        _calibrate(network, config, device)
+    return network
+
+
+def _filled(written: Plan, values: Callable[[], StateDict]) -> GraphModule:
+    network = blank(written)
+    weights.load(network, values(), take=True)  # a large checkpoint is in memory once
+    return network
 
 
 def _calibrate(network: GraphModule, config: Config, device: str) -> None:

@@ -1,7 +1,12 @@
 """A network as a file: what it is, its source, or its weights."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
 
 from explorer.command_line.parser import Parser, parse_network
 from explorer.command_line.program import CommandError
@@ -48,18 +53,28 @@ def run(words: Sequence[str]) -> None:
         if arguments.output is None:
             print(text, end="")
             return
-        content = text.encode()
+        with written_to(arguments.output) as file:
+            file.write(text.encode())
     elif arguments.output is None:
         raise CommandError(
             f"{parser.prog}: a {arguments.format} file is not text; say where to write it with --output."
         )
     else:
-        content = with_weights(network.config, lesions, arguments.format, arguments.seed)
+        # in a folder of its own first: the output may be no file that could be replaced
+        with tempfile.TemporaryDirectory(prefix="explorer-") as folder:
+            made = Path(folder, "network")
+            with_weights(network.config, lesions, arguments.format, arguments.seed, made)
+            with written_to(arguments.output) as file, made.open("rb") as content:
+                shutil.copyfileobj(content, file)
+
+
+@contextmanager
+def written_to(output: str) -> Iterator[BinaryIO]:
     try:
-        with open(arguments.output, "wb") as file:
-            file.write(content)
+        with open(output, "wb") as file:
+            yield file
     except OSError as error:
-        raise CommandError(f"{arguments.output} cannot be written: {(error.strerror or str(error)).lower()}.") from None
+        raise CommandError(f"{output} cannot be written: {(error.strerror or str(error)).lower()}.") from None
 
 
 def seed(text: str) -> int:
@@ -69,14 +84,15 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def with_weights(config: Config, lesions: Lesions, form: str, seed: int) -> bytes:
+def with_weights(config: Config, lesions: Lesions, form: str, seed: int, path: Path) -> None:
     """The network, or what lesions leave of it, with the whole one's fresh weights."""
-    from explorer.running.export import EXPORTS
+    from explorer.running import export
     from explorer.running.network import build, sharing
 
     left = lesioned(plan(config), *lesions)
     network = build(plan(config), seed)
-    if not lesions:
-        return EXPORTS[form](network, config=config)
-    # without the configuration, which is the whole network's: whoever reads it would look for weights that are gone
-    return EXPORTS[form](sharing(network, left))
+    if lesions:
+        # without the configuration, which is the whole network's: whoever reads it would look for weights that are gone
+        export.write(form, sharing(network, left), path)
+    else:
+        export.write(form, network, path, config=config)
