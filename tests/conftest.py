@@ -57,7 +57,7 @@ def browser() -> Iterator[Any]:
 
 
 # of a quarter of a minute and more: begun last, they would keep one worker busy while the other has nothing left
-FIRST = ("test_uploads", "test_process_memory", "test_decoding", "test_training_goes_on")
+FIRST = ("test_sweeps_on_ray", "test_uploads", "test_process_memory", "test_decoding", "test_training_goes_on")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
