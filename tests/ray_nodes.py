@@ -51,7 +51,7 @@ def cluster() -> Iterator[Nodes]:
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # a short one: its sockets' paths may have 107 characters
     before = os.environ.get("RAY_TMPDIR")
     os.environ["RAY_TMPDIR"] = folder
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    found: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         yield Nodes(found)
     finally:
