@@ -153,6 +153,7 @@ def _choose_early(recipe: Recipe) -> Early | None:
 
 def _usual_title(config: Config, turned: Mapping[str, Values], source: Source) -> str:
     known = values.turnable(config)
-    knobs = " and ".join(known[name].in_sentence for name in turned) or "seeds"
-    found = f"{knobs} of {reading.title_of(config)} on {source.title}"
+    of = f" of {reading.title_of(config)} on {source.title}"
+    found = (" and ".join(known[name].in_sentence for name in turned) or "seeds") + of
+    found = found if len(found) < TITLE.most else f"{len(turned)} knobs{of}"
     return sweeps.free_title(f"{found[:1].upper()}{found[1:]}"[: TITLE.most])

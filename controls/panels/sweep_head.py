@@ -117,7 +117,9 @@ def _budget(one: Directory, now: Status, key: str) -> float:
     wanted = budget if now.seconds < budget else 2 * budget
     usual = round(sweeps.budget(wanted) / 60, 2)
     about = f"Of training, of all trials together; {now.seconds / 60:,.1f} min are used. 0: no limit."
-    minutes = st.number_input("Budget, min", 0.0, float(LONGEST), usual, key=f"{key}.budget", width=140, help=about)
+    minutes = st.number_input(
+        "Budget, min", 0.0, float(LONGEST), usual, key=f"{key}.budget", format="%g", width=140, help=about
+    )
     return budget if minutes == round(budget / 60, 2) else 60 * float(minutes)
 
 

@@ -17,7 +17,7 @@ from explorer.learning.job import LONGEST_TITLE, Job
 from explorer.learning.runs import Run, Status
 from explorer.learning.sweeps import directory as directories
 from explorer.learning.sweeps import estimate, file
-from explorer.learning.sweeps.directory import SWEEP, Directory
+from explorer.learning.sweeps.directory import SWEEP, TRIALS, Directory
 from explorer.learning.sweeps.engines import HERE, RAY, Where
 from explorer.learning.sweeps.reading import Findings
 from explorer.learning.sweeps.sweep import MOST_TRIALS, Sweep, SweepError, Trial, trials
@@ -67,9 +67,9 @@ def data_title(one: Directory) -> str:
 
 
 def begun(one: Directory) -> str:
-    """When: 28 Nov, 14:05."""
+    """When, or when trials were added to it last: 28 Nov, 14:05."""
     with suppress(OSError):
-        return f"{datetime.fromtimestamp((one.path / SWEEP).stat().st_mtime):%-d %b, %H:%M}"
+        return f"{datetime.fromtimestamp((one.path / TRIALS).stat().st_mtime):%-d %b, %H:%M}"
     return "gone"
 
 
