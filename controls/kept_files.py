@@ -16,12 +16,12 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from filelock import FileLock
 
+from explorer.remembering import remembered
 from explorer.running import card
 from explorer.running.card import Card
 
@@ -103,7 +103,7 @@ def read(folder: Path, link: str) -> Kept | None:
     return found if has(folder, found) else None
 
 
-@lru_cache(maxsize=2**14)
+@remembered(32_000_000)  # a hundred thousand; with many class names a few
 def _parsed(path: Path, _inode: int, length: int) -> Kept:
     """A name's file, which is never written anew. Raises OSError, ValueError, KeyError, TypeError, RecursionError."""
     found: Any = json.loads(path.read_bytes()) if length <= MOST_TEXT else {}

@@ -84,6 +84,7 @@ class Visitor:
     searches: int = 0  # each gives its table a new key
     clicks: int = 0  # on charts: each gives them a new key, since a selection belongs to the figure that was clicked
     results: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)  # of long work, by its key
+    asked: set[Hashable] = field(default_factory=set)  # keys of those that this run of the page shows
     export: tuple[Hashable, Any] | None = None  # what was asked for last, and its file
     agreed: dict[str, frozenset[Hashable]] = field(default_factory=dict)  # what was started by a click
     stopped: dict[str, frozenset[Hashable]] = field(default_factory=dict)
@@ -373,8 +374,9 @@ def link() -> dict[str, str]:
 
 
 def arrived() -> None:
-    """The page of this run is known."""
+    """The page of this run is known, and shows nothing yet."""
     visitor().page = _page()
+    visitor().asked.clear()
 
 
 def link_to(config: Config, wanted: Weights) -> dict[str, str]:

@@ -34,11 +34,13 @@ from controls.panel import say_refusal
 from controls.text import plain
 from explorer.counting.budget import BudgetError
 from explorer.errors import ExplorerError
+from explorer.remembering import newest
 from explorer.running import devices
 from explorer.wording import duration
 
 MOST_UNASKED = 5.0  # seconds that are spent without a click
-MOST_REMEMBERED = 96  # results of one visitor; a map of 224x224 pixels is 0.6 MB
+# results of one visitor, of which a map of 224x224 pixels has 0.6 MB; what a page shows stays, however large
+MOST_REMEMBERED, MOST_BYTES = 96, 32_000_000
 CALL = 7e-5  # seconds to start an operation
 TELLING = 1.0  # seconds that work must take, and be computed to take, to tell how fast the machine is
 MOST_DELAY = 4.0  # times longer or shorter than computed that work is expected to take
@@ -129,6 +131,7 @@ def results(
         return [cast(Outcome[T], found.get(task.key, Outcome())) for task in tasks]
 
     known = session.visitor()
+    known.asked.update(task.key for task in tasks)
     found = {task.key: known.results[task.key] for task in tasks if task.key in known.results}
     for key in found:
         known.results.move_to_end(key)
@@ -276,8 +279,11 @@ def _timed(task: Task[T], bar: DeltaGenerator, begin: float, share: float) -> T:
 
 
 def _remember(key: Hashable, outcome: Outcome[Any]) -> None:
-    """The bounded store: what was asked for longest ago goes first."""
-    kept = session.visitor().results
-    kept[key] = outcome
-    while len(kept) > MOST_REMEMBERED:
-        kept.popitem(last=False)
+    """The bounded store: what was asked for longest ago goes first, but for what this page shows."""
+    known = session.visitor()
+    known.results[key] = outcome
+    stays = known.asked.union(newest(known.results.items(), MOST_BYTES))
+    for old in known.results.keys() - stays:
+        del known.results[old]
+    while len(known.results) > MOST_REMEMBERED:
+        known.results.popitem(last=False)

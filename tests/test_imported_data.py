@@ -87,6 +87,19 @@ def refusal(kept: Path, data: bytes | Path, size: int = 8, channels: int = 3) ->
 # --- what is kept
 
 
+def test_single_test_images_are_read_alone(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they are in the whole set, without the others."""
+    source = take(pets(20))
+    expected = source.load(8, 3, 0, None).examples((0, 3, 5))
+    monkeypatch.setattr(imported, "_halves", lambda folder, about: pytest.fail("all of them are read"))
+    found = source.examples(8, 3, (0, 3, 5))
+    assert [one.label for one in found] == [one.label for one in expected]
+    assert all(np.array_equal(a.picture.pixels, b.picture.pixels) for a, b in zip(found, expected, strict=True))
+    assert [one.picture for one in found] == [one.picture for one in expected]
+    with pytest.raises(DataError, match="has test images 0 to"):
+        source.examples(8, 3, (source.images[1],))
+
+
 def test_a_zip_becomes_a_data_set(kept: Path) -> None:
     steps: list[tuple[int, int]] = []
     files = pets() | {"cats/": b""}

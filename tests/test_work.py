@@ -6,6 +6,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -283,3 +284,28 @@ def test_what_is_there_can_be_drawn_while_the_rest_is_computed():
     app = shown(AppTest.from_function(drawn_meanwhile, args=(double, (1, 2, 3))).run())
     assert texts(app) == ["[[], [2], [2, 4], [2, 4, 6]]"]
     assert texts(shown(app.run())) == ["[]"]  # all of it is remembered: the page has it at once
+
+
+def draw(number: int, progress: Progress) -> Any:
+    RUNS.append(number)
+    return np.zeros(10**6, np.uint8)
+
+
+def test_results_are_bounded_by_their_bytes_but_for_those_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "MOST_BYTES", 35 * 10**5)
+    store = session.Visitor()
+    monkeypatch.setattr(session, "visitor", lambda: store)
+    monkeypatch.setattr(session, "device", lambda: "cpu")
+
+    def shows(*numbers: int) -> list[Any]:
+        store.asked.clear()  # as a run of the page begins
+        work.results("Draw", [Task("", 1, partial(draw, n)) for n in numbers])
+        return [key[2][0] for key in store.results]  # type: ignore[index]
+
+    assert shows(1, 2) == [1, 2]
+    assert shows(3) == [1, 2, 3]
+    assert shows(4) == [2, 3, 4]
+    assert shows(5, 6, 7, 8, 9) == [5, 6, 7, 8, 9]  # a page that shows more has more
+    assert shows(5, 6, 7, 8, 9) == [5, 6, 7, 8, 9]
+    assert list(range(1, 10)) == RUNS  # and asks for nothing twice
+    assert shows(10) == [8, 9, 10]

@@ -1,7 +1,6 @@
 """What does a network look like: what is open in it, what its colours mean, and what a click does."""
 
 import json
-from functools import lru_cache
 from typing import Literal, get_args
 
 import streamlit as st
@@ -14,6 +13,7 @@ from explorer.drawing import Level
 from explorer.families import PRESETS, TITLES, Config, plan
 from explorer.plots import network
 from explorer.plots.network import Colouring
+from explorer.remembering import remembered
 
 Opening = Level | Literal["clicked"]
 OPENINGS: dict[Opening, str] = {
@@ -24,6 +24,7 @@ OPENINGS: dict[Opening, str] = {
 }
 OPEN: OneOf[Opening] = OneOf("open", "block")
 COLOUR: OneOf[Colouring] = OneOf("colour", "kind", get_args(Colouring))
+MOST_BYTES = 32_000_000  # of drawings that are remembered; one has up to 3 MB
 OPENED = Names("opened")  # stages and blocks, by clicks
 COMPARE = Switch("compare")
 
@@ -100,7 +101,7 @@ def _draw(
     )
 
 
-@lru_cache(maxsize=64)
+@remembered(MOST_BYTES)
 def _scene(
     config: Config, opened: frozenset[str], reference: int, colouring: Colouring, different: frozenset[str]
 ) -> str:

@@ -1,6 +1,5 @@
 """Which operations does a network have, and what does each cost?"""
 
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -12,9 +11,11 @@ from controls.panel import panel
 from explorer.counting import costs
 from explorer.counting.costs import Level
 from explorer.families import Config, plan
+from explorer.remembering import remembered
 from explorer.wording import ending
 
 MOST_HEIGHT = 560  # pixels
+MOST_BYTES = 16_000_000  # of tables that are remembered; one has up to 1.6 MB
 LONGEST = 26  # letters of a name, of which the column shows no more
 LEVEL: OneOf[Level] = OneOf("level", "stage", ("stage", "block", "operation"))
 FILTER = Text("filter")
@@ -69,7 +70,7 @@ def operations_table(config: Config) -> None:
     )
 
 
-@lru_cache(maxsize=64)
+@remembered(MOST_BYTES)
 def _table(config: Config, level: Level, wanted: str) -> tuple[tuple[str, ...], pa.Table]:
     """The names, in full, and the table as it is sent, which is put together once, whoever looks at the network."""
     rows = costs.containing(costs.table(plan(config), level), wanted)

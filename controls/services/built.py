@@ -1,6 +1,6 @@
 """Networks that run: each process builds one once for all visitors who look at it, and never changes it."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from functools import partial
 
 import streamlit as st
@@ -13,18 +13,18 @@ from controls.text import plain
 from controls.work import Progress, Task
 from explorer.counting import budget, effort
 from explorer.counting.budget import BudgetError
-from explorer.counting.memory import BYTES, forward_bytes
+from explorer.counting.memory import BYTES, fast_form_bytes, forward_bytes
 from explorer.families import Config, plan
 from explorer.pictures.preparation import Preparation, as_seen, standard_preparation, to_tensor
 from explorer.pictures.samples import SAMPLES, sample
-from explorer.plan import Plan
+from explorer.remembering import Remembered
 from explorer.running import devices, weights
 from explorer.running.calibration import PHOTOGRAPHS, calibrate, can_be_calibrated
 from explorer.running.card import Card, CardError
-from explorer.running.network import blank, build
+from explorer.running.network import blank, build, plan_of
 from explorer.running.weights import Weights, WeightsError
 
-MOST_NETWORKS = 4  # kept at once by each process
+MOST_NETWORKS, MOST_BYTES = 4, 500_000_000  # kept at once by each process, with their fast forms
 MOST_READY = 256  # that are known to be possible
 
 StateDict = Mapping[str, Tensor]
@@ -90,7 +90,7 @@ def task(config: Config, wanted: Weights, device: str, passes: int) -> Task[None
 
 def network(config: Config, wanted: Weights, device: str) -> GraphModule:
     """Any network, in eval mode; whoever runs it only reads it. Raises WeightsError."""
-    return _network(config, wanted.numbers, device, lambda: _values(config, wanted))
+    return _networks.get((config, wanted.numbers, device), partial(_network, config, wanted, device))
 
 
 def tell(error: WeightsError) -> None:
@@ -101,24 +101,30 @@ def tell(error: WeightsError) -> None:
             st.text("\n".join(error.mismatches))
 
 
-@st.cache_resource(max_entries=MOST_NETWORKS, show_spinner=False)
-def _network(config: Config, wanted: Weights, device: str, _values: Callable[[], StateDict]) -> GraphModule:
+def _size(network: GraphModule) -> int:
+    return BYTES * plan_of(network).params + fast_form_bytes(plan_of(network))
+
+
+_networks: Remembered[GraphModule] = Remembered(MOST_BYTES, MOST_NETWORKS, _size)
+
+
+def _network(config: Config, wanted: Weights, device: str) -> GraphModule:
     written = plan(config)
     budget.check(written)
     with devices.room(device, BYTES * written.params):
         if wanted.source == "fresh":
             network = build(written, int(wanted.identity), device)
         else:
-            network = devices.attempted(device, lambda: _filled(written, _values).to(device), "a smaller network")
+            network = devices.attempted(device, partial(_filled, config, wanted, device), "a smaller network")
     if wanted.calibrated:
         _calibrate(network, config, device)
     return network
 
 
-def _filled(written: Plan, values: Callable[[], StateDict]) -> GraphModule:
-    network = blank(written)
-    weights.load(network, values(), take=True)  # a large checkpoint is in memory once
-    return network
+def _filled(config: Config, wanted: Weights, device: str) -> GraphModule:
+    network = blank(plan(config))
+    weights.load(network, _values(config, wanted), take=True)  # a large checkpoint is in memory once
+    return network.to(device)
 
 
 def _calibrate(network: GraphModule, config: Config, device: str) -> None:

@@ -10,11 +10,12 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from controls import session
 from explorer.families import Config
 from explorer.learning import datasets
-from explorer.learning.datasets import SOURCES, DataError, Dataset, Example, Source, imported
+from explorer.learning.datasets import SOURCES, DataError, Dataset, Example, Source, Split, imported
 from explorer.pictures.reading import Picture
+from explorer.remembering import remembered
 
-MOST_LOADED = 2  # data sets at once, for all visitors together
-MOST_PICTURES = 64  # sets of test images
+MOST_LOADED = 100_000_000  # bytes of data sets, for all visitors together
+MOST_PICTURES = 32_000_000  # bytes of test images as pictures, and as much again of those that stand for a set
 GLIMPSED, LOOKED_THROUGH = 10, 100  # classes that are shown, and test images among which they are looked for
 
 
@@ -63,7 +64,7 @@ def glimpse(source: Source, config: Config) -> tuple[Picture, ...]:
     return ()
 
 
-@st.cache_resource(max_entries=MOST_PICTURES, show_spinner=False)
+@remembered(MOST_PICTURES)
 def _glimpse(name: str, size: int, channels: int) -> tuple[Picture, ...]:
     source = datasets.find(name)
     found: dict[int, Picture] = {}
@@ -77,7 +78,7 @@ def examples(name: str, size: int, channels: int, numbers: Sequence[int]) -> tup
     return _examples(name, size, channels, tuple(numbers))
 
 
-@st.cache_resource(max_entries=MOST_PICTURES, show_spinner=False)
+@remembered(MOST_PICTURES)
 def _examples(name: str, size: int, channels: int, numbers: tuple[int, ...]) -> tuple[Example, ...]:
     source = datasets.find(name)
     if source.some is not None:
@@ -86,6 +87,10 @@ def _examples(name: str, size: int, channels: int, numbers: tuple[int, ...]) -> 
     return _loaded(name, size, channels).examples(numbers)
 
 
-@st.cache_resource(max_entries=MOST_LOADED, show_spinner="Loading the data set ...")
+@remembered(MOST_LOADED)
 def _loaded(name: str, size: int, channels: int) -> Dataset:
-    return datasets.find(name).load(size, channels, 0, None)
+    """Without the images to train on, which nobody looks at here."""
+    with st.spinner("Loading the data set ..."):
+        whole = datasets.find(name).load(size, channels, 0, None)
+    none = Split(whole.train.images[:0].copy(), whole.train.labels[:0].copy())
+    return replace(whole, train=none)

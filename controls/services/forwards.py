@@ -16,27 +16,35 @@ from explorer.analyses import activations, arithmetic
 from explorer.analyses.activations import Maps
 from explorer.analyses.arithmetic import OneNumber
 from explorer.counting.memory import BYTES, forward_bytes, scratch_bytes
+from explorer.remembering import Remembered
 from explorer.running import devices
 
-MOST_FORWARDS = 16  # remembered at once, for all visitors together
+MOST_FORWARDS, MOST_BYTES = 16, 128_000_000  # remembered at once, for all visitors together
 
 
 class Forward(NamedTuple):
+    """Read-only: visitors share it."""
+
     logits: NDArray[np.float32]  # (classes,)
     maps: dict[str, Maps]  # operation -> (C, H, W)
     seconds: float
 
 
+_known: Remembered[Forward] = Remembered(MOST_BYTES, MOST_FORWARDS)
+
+
 def forward(subject: Subject, names: Sequence[str] = ()) -> Forward:
     """The answer to a picture, and the outputs of the named operations."""
     its = subject.config, subject.weights, subject.picture.digest, subject.device, subject.lesions
-    key = *its, tuple(names)
-    return _forward(key, subject, tuple(names))
+    return _known.get((*its, tuple(names)), partial(_carried_out, subject, tuple(names)))
 
 
-@st.cache_data(max_entries=MOST_FORWARDS, show_spinner="Running the picture through the network ...")
-def _forward(key: tuple[object, ...], _subject: Subject, _names: tuple[str, ...]) -> Forward:
-    return work.carry_out(partial(_run, _subject, _names), network=_subject.identity)
+def _carried_out(subject: Subject, names: tuple[str, ...]) -> Forward:
+    with st.spinner("Running the picture through the network ..."):
+        found = work.carry_out(partial(_run, subject, names), network=subject.identity)
+    for array in (found.logits, *found.maps.values()):
+        array.setflags(write=False)
+    return found
 
 
 def _run(subject: Subject, names: tuple[str, ...], progress: Progress) -> Forward:

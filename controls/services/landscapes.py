@@ -1,7 +1,7 @@
 """The loss's shape about a run's weights, as long work: level by level, the coarsest first."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,13 +22,14 @@ from explorer.learning import checkpoint, datasets, runs, weight_path
 from explorer.learning.datasets import Dataset, Split
 from explorer.learning.runs import Run
 from explorer.learning.training import Images
+from explorer.remembering import remembered
 from explorer.running import devices, weights
 from explorer.running.network import blank
 from explorer.running.weights import WeightsError
 
 IMAGES = 512  # of those that it learned from, at most
 PASSES = 20  # over each number of the path, about, in multiply-accumulates
-MOST_SETS = 4  # of so many images, for all visitors together
+MOST_SETS = 64_000_000  # bytes of them that a process keeps
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def _network(run: Run, step: int) -> GraphModule:
     return network
 
 
-@lru_cache(maxsize=MOST_SETS)
+@remembered(MOST_SETS)
 def _few(name: str, size: int, channels: int, images: int) -> Dataset:
     """The first images that a run learned from; the others are not kept."""
     whole = datasets.find(name).load(size, channels, images, None)

@@ -19,6 +19,7 @@ from explorer.learning.datasets import DataError
 from explorer.learning.job import Job
 from explorer.learning.runs import Run, RunError, Status
 from explorer.learning.settings import Allowed, allowed, made, runs_folder
+from explorer.remembering import remembered
 from explorer.running.weights import Weights
 from explorer.wording import gigabytes
 
@@ -155,7 +156,7 @@ def weights() -> dict[str, Weights]:
     return found
 
 
-@lru_cache(maxsize=1024)
+@remembered(16_000_000)  # class names are among it
 def _weights_at(run: Run, _state: tuple[int, int]) -> Weights:
     return checkpoint.weights_of(run)
 

@@ -149,7 +149,7 @@ def run(network: GraphModule, images: Tensor, keep: Sequence[Kept] = ()) -> tupl
     return logits, dict(zip(keep, kept, strict=True))
 
 
-MOST_DERIVED = 32  # sets of names remembered for each network
+MOST_DERIVED, MOST_NODES = 32, 16_000  # sets of names remembered for each network; nodes of all of them, 2 kB each
 
 _derived: WeakKeyDictionary[GraphModule, dict[tuple[str | Edge, ...], GraphModule]] = WeakKeyDictionary()
 _derived_lock = threading.Lock()
@@ -161,7 +161,8 @@ def _keeping(network: GraphModule, names: tuple[str | Edge, ...]) -> GraphModule
         known = _derived.setdefault(network, {})
         derived = known.pop(names, None) or _derive(network, names)
         known[names] = derived
-        while len(known) > MOST_DERIVED:
+        most = min(MOST_DERIVED, MOST_NODES // len(network.graph.nodes))
+        while len(known) > max(1, most):
             del known[next(iter(known))]
     return derived
 

@@ -9,16 +9,17 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from explorer.learning.datasets.dataset import DataError, Dataset, Progress, Source, Split
+from explorer.learning.datasets.dataset import DataError, Dataset, Example, Progress, Source, Split, example
 from explorer.learning.datasets.filling import filled
 from explorer.learning.datasets.picture_files import CLASSES, File, Layout, Refused, arranged, folder_files
 from explorer.learning.datasets.splitting import spread
@@ -255,13 +256,29 @@ def _source(name: str, folder: Path) -> Source:
         licence="that of the pictures",
         origin="pictures that were imported here",
         load=load,
-        some=lambda size, channels, numbers: load(size, channels, 0, None).examples(numbers),
+        some=lambda size, channels, numbers: _examples(source, folder, about, numbers),
     )
     return source
 
 
 def _halves(folder: Path, about: About) -> tuple[Split, Split]:
     """Raises DataError."""
+    images, labels = _mapped(folder, about)
+    train, test = (np.array(part) for part in np.split(images, [about.training]))
+    return Split(train, labels[: about.training]), Split(test, labels[about.training :])
+
+
+def _examples(source: Source, folder: Path, about: About, numbers: Sequence[int]) -> tuple[Example, ...]:
+    """Test images by their numbers; no others are read. Raises DataError."""
+    images, labels = _mapped(folder, about)
+    at = [about.training + number for number in numbers]
+    return tuple(
+        example(source, number, np.array(images[i]), int(labels[i])) for number, i in zip(numbers, at, strict=True)
+    )
+
+
+def _mapped(folder: Path, about: About) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """All images (N, C, H, W), those to train on first, as they lie on the disk, and labels (N,). Raises DataError."""
     count = about.training + about.test
     try:
         images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
@@ -270,8 +287,6 @@ def _halves(folder: Path, about: About) -> tuple[Split, Split]:
             raise ValueError("other numbers of images or labels")
         if images.dtype != np.uint8 or not set(labels.tolist()) <= set(range(len(about.classes))):
             raise ValueError("other values")
-        train, test = (np.array(part) for part in np.split(images, [about.training]))
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{folder} is damaged: delete it, and import the pictures again.") from error
-    labels = labels.astype(np.int64)
-    return Split(train, labels[: about.training]), Split(test, labels[about.training :])
+    return images, labels.astype(np.int64)
