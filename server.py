@@ -23,7 +23,6 @@ from streamlit.file_util import get_static_dir
 from streamlit.runtime.pages_manager import PagesManager
 
 from controls import processes
-from controls.services import exports
 from controls.start import warm_up
 from controls.uploads import UploadLimits, free_closed_sessions
 from explorer.counting.budget import SettingError
@@ -77,6 +76,8 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     yield
     freeing.cancel()
     processes.end()
+    from controls.services import exports  # not before the settings are known to make sense
+
     exports.end()
 
 

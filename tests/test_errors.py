@@ -12,6 +12,7 @@ INNER = {
     "explorer.learning.datasets.picture_files.Refused",
     "explorer.learning.endings.Diverged",
     "explorer.learning.endings.Stopped",
+    "explorer.learning.sweeps.ray_task.Interrupted",
     "explorer.pictures.decoding.Refusal",
     "explorer.running.checkpoints.Refused",
     "explorer.running.downloading.DownloadError",

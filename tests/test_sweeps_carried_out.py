@@ -4,8 +4,10 @@ import json
 import math
 import os
 import signal
+import sys
 import threading
 import time
+from types import ModuleType
 
 import psutil
 import pytest
@@ -33,6 +35,8 @@ TINY = {
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
+    # a new process begins with whatever is the main module, which tests of pages have made a page
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     monkeypatch.setenv("EXPLORER_RUNS", str(tmp_path / "runs"))
     return tmp_path / "runs"
 
