@@ -22,6 +22,7 @@ QUESTIONS = {
     "attribution": "What does attribution cost beyond Captum's own calls, and beyond the passes that it needs?",
     "browser": "What does a visitor wait for in a browser: the first picture, and the drawing after a slider?",
     "landscape": "How long does a plane of the loss take, and what do folded norms save?",
+    "sweeps": "What does a sweep cost beside its trials: on Ray, in what is left behind, on its page, in its driver?",
     "training": "Is a run as fast as a bare loop, and what does a visitor notice of it?",
 }
 
