@@ -30,7 +30,7 @@ from explorer.learning.sweeps.on_this_machine import OnThisMachine
 
 SECONDS, SHARE = 3.0, 1.05  # that Ray may take longer than the command, on trials of a minute
 TINY = PRESETS["resnet20_cifar"].adapt(blocks=(1, 1, 1), shortcut="B", width=8, stem_width=8, input_size=16)
-AN_EPOCH = 0.75  # seconds that one of TINY takes, about
+AN_EPOCH = 0.4  # seconds that one of TINY takes, about
 TRIALS = 100
 PROCESSES = 2
 ENGINES: dict[str, Callable[[], Engine]] = {"processes": lambda: OnThisMachine(PROCESSES), "ray": OnRay}
