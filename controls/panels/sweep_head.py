@@ -28,7 +28,7 @@ AGAIN = ("stopped", *FAILED)
 def swept(one: Directory, found: Findings) -> str:
     """DenseNet-BC on Digits: growth rate k 4, 8, 12; learning rate 0.05, 0.1; 2 seeds."""
     sweep = one.sweep
-    of = ", ".join(dict.fromkeys(network.title for network in found.networks))
+    of = _first(tuple(dict.fromkeys(network.title for network in found.networks)))
     knobs = [f"{in_sentence(title)} {_values(one, found, name)}" for name, title in found.titles.items()]
     sample = [f"{sweep.sample:,} drawn at random"] if sweep.sample else []
     seeds = f"{len(sweep.seeds)} seed{'s' * (len(sweep.seeds) > 1)}"
