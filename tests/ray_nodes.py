@@ -18,9 +18,9 @@ class Nodes:
         self._cluster = cluster
         self.address = str(cluster.address)
 
-    def add(self) -> Any:
-        """One with a single CPU."""
-        return self._cluster.add_node(num_cpus=1)
+    def add(self, cards: int = 0) -> Any:
+        """One with a single CPU, which says that it has so many GPUs."""
+        return self._cluster.add_node(num_cpus=1, num_gpus=cards)
 
     def kill(self, node: Any) -> None:
         """As a machine loses its power."""

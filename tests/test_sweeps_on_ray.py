@@ -19,11 +19,14 @@ from explorer.learning.job import Job
 from explorer.learning.recipe import Recipe
 from explorer.learning.sweeps import on_ray
 from explorer.learning.sweeps.on_ray import OnRay
+from explorer.learning.sweeps.sweep import SweepError
 
 TINY = PRESETS["resnet20_cifar"].adapt(blocks=(1, 1, 1), shortcut="B", width=4, stem_width=4, input_size=8)
 AN_EPOCH = 4  # steps
-SHORT, LONG = 3, 40  # epochs, of which a long trial takes some seconds
-PATIENCE = 90.0  # seconds
+SHORT, LONG, LONGER = 3, 40, 120  # epochs; a second, or some more
+PATIENCE = 200.0  # seconds
+
+pytestmark = pytest.mark.timeout(240)  # a quarter of a minute each, on two cores that do nothing else
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +51,8 @@ def engine(nodes):
     found.close()
 
 
-def new(folder, number, epochs=SHORT, **of_job):
-    job = Job(TINY, "digits", Recipe(epochs=epochs, batch_size=32, seed=number), images=128, **of_job)
+def new(folder, number, epochs=SHORT, seed=0, **of_job):
+    job = Job(TINY, "digits", Recipe(epochs=epochs, batch_size=32, seed=seed), images=128, **of_job)
     return runs.create(job, folder / f"t{number}").path
 
 
@@ -98,16 +101,15 @@ def kept(path):
     return [head, *(row for row in rows if int(row.partition(",")[0]) <= step)]
 
 
-def undisturbed(path, folder):
-    """The same run, trained here from its start to its end."""
-    other = runs.create(runs.read(path).job, folder / f"undisturbed-{path.name}").path
+def trained_here(path):
+    """The same run, from its start to its end."""
+    other = runs.create(runs.read(path).job, path.with_name(f"{path.name}-here")).path
     assert worker.train(other, say=lambda text: None) == "finished"
     return other
 
 
-def assert_as_undisturbed(path, folder):
+def assert_as(path, other):
     """What was learned, to the last digit; but not how long that took."""
-    other = undisturbed(path, folder)
     tables = [pd.read_csv(place / runs.METRICS, dtype=str).drop(columns="seconds") for place in (path, other)]
     pd.testing.assert_frame_equal(*tables)
     for name in (runs.PREDICTIONS, runs.NORMS, runs.UPDATES):
@@ -127,13 +129,13 @@ def assert_went_on(killing):
 
 
 def test_twenty_trials_end_as_undisturbed_ones_though_a_node_dies(nodes, second, engine, tmp_path):
-    paths = [new(tmp_path, number, LONG if number < 4 else SHORT) for number in range(20)]
+    paths = [new(tmp_path, number, LONG if number < 4 else SHORT, seed=number) for number in range(20)]
     killing = Killing(nodes, second, paths[:4], kept)
     assert carried_out(engine, paths, killing) == dict.fromkeys(range(20), "")
     assert [runs.status(path).state for path in paths] == ["finished"] * 20
     assert_went_on(killing)
     for path in (killing.struck, *paths[4:]):
-        assert_as_undisturbed(path, tmp_path)
+        assert_as(path, trained_here(path))
 
 
 def test_free_follows_the_nodes(nodes, engine):
@@ -171,15 +173,6 @@ def test_one_whose_node_is_asked_to_end_goes_on_elsewhere(engine, tmp_path):
     assert "stopped" in (path / runs.LOG).read_text()
 
 
-def test_one_whose_process_always_dies_has_failed_with_that_reason(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(on_ray, "RETRIES", 0)
-    path = new(tmp_path, 0, 1000)
-    engine.start(0, path)
-    until(lambda: runs.status(path).state == "training")
-    os.kill(runs.status(path).pid, signal.SIGKILL)
-    assert wait(engine, 1) == {0: on_ray.DIED}
-
-
 def test_what_cannot_be_trained_is_one_sentence(engine, tmp_path):
     paths = [new(tmp_path, 0), new(tmp_path, 1, device="cuda:1"), new(tmp_path, 2), new(tmp_path, 3)]
     (paths[2] / runs.CONFIG).write_text("{}")
@@ -193,6 +186,31 @@ def test_what_cannot_be_trained_is_one_sentence(engine, tmp_path):
     assert "its directory is not to be written" in found[3]
 
 
+def test_one_whose_process_always_dies_has_failed_with_that_reason(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(on_ray, "RETRIES", 0)
+    path = new(tmp_path, 0, 1000)
+    engine.start(0, path)
+    until(lambda: runs.status(path).state == "training")
+    os.kill(runs.status(path).pid, signal.SIGKILL)
+    assert wait(engine, 1) == {0: on_ray.DIED}
+
+
+def test_a_card_is_asked_for_and_waited_for(nodes, engine, tmp_path, monkeypatch):
+    """Here a node only says that it has one."""
+    monkeypatch.setattr(engine, "_gpus", 0.5)
+    monkeypatch.setattr(on_ray, "NODES_IN", 0.5)
+    path = new(tmp_path, 0, device="cuda:0")
+    assert engine.free == 2
+    engine.start(0, path)
+    with pytest.raises(SweepError, match=r"^No node of the cluster has had 1 CPU and 0\.5 of a GPU for"):
+        wait(engine, 1)
+    node = nodes.add(cards=1)
+    assert wait(engine, 1) == {0: ""}
+    assert engine.free == 1 + 2  # its card has room for two, and its CPU for one
+    assert "There is no device 'cuda:0' on this machine" in runs.status(path).message
+    nodes.take_away(node)
+
+
 # ---- without a shared folder ----
 
 
@@ -201,7 +219,8 @@ def test_runs_are_kept_at_a_storage_and_fetched_from_there(nodes, second, tmp_pa
     engine.close()  # a process is connected to one cluster, once
     monkeypatch.setattr(on_ray, "FETCHES_EACH", 0.3)
     folder, storage = tmp_path / "here", tmp_path / "there"
-    paths = [new(folder, number, LONG if number < 2 else SHORT) for number in range(4)]
+    # two alike, of which one is struck; a node sends what it has every two seconds
+    paths = [new(folder, number, LONGER if number < 2 else SHORT) for number in range(3)]
 
     def kept_there(path):
         there = storage / path.name
@@ -209,11 +228,10 @@ def test_runs_are_kept_at_a_storage_and_fetched_from_there(nodes, second, tmp_pa
 
     with closing(OnRay(nodes.address, storage=storage.as_uri())) as stored:
         killing = Killing(nodes, second, paths[:2], kept_there)
-        assert carried_out(stored, paths, killing) == dict.fromkeys(range(4), "")
-        assert [runs.status(path).state for path in paths] == ["finished"] * 4
+        assert carried_out(stored, paths, killing) == dict.fromkeys(range(3), "")
+        assert [runs.status(path).state for path in paths] == ["finished"] * 3
         assert_went_on(killing)
-        for path in (killing.struck, paths[3]):
-            assert_as_undisturbed(path, tmp_path)
+        assert_as(*paths[:2])
         assert not [path for path in paths if (path / runs.LOCK).exists()]  # of whoever trains there
         long = new(folder, 4, 1000)
         stored.start(4, long)

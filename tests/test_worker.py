@@ -181,6 +181,15 @@ session.find = lambda name: SimpleNamespace(title="Slow data", misfits=lambda co
     assert not (path / "checkpoint.safetensors").exists()
 
 
+def test_a_stop_of_before_is_taken_back_or_counts(folder):
+    path = new(folder, epochs=1)
+    runs.ask_to_stop(path)
+    assert worker.train(path, say=lambda text: None, keep_stop=True) == "stopped"
+    assert state(path) == "stopped"
+    assert not (path / "checkpoint.safetensors").exists()
+    assert worker.train(path, say=lambda text: None) == "finished"
+
+
 def test_the_time_limit(workers, folder):
     path = new(folder, epochs=1000, most_seconds=1)
     one = workers.start(path, SLOW)

@@ -15,13 +15,13 @@ from typing import Any
 
 from explorer.errors import ExplorerError
 from explorer.learning import runs
-from explorer.learning.settings import runs_folder
 from explorer.learning.sweeps import ray_task
 from explorer.learning.sweeps.fetching import Fetching
 from explorer.learning.sweeps.ray_cluster import Cluster
 from explorer.learning.sweeps.ray_task import Interrupted
 from explorer.learning.sweeps.storage import Storage, StorageError
 from explorer.learning.sweeps.sweep import SweepError
+from explorer.learning.trial_names import sweeps_folder
 from explorer.wording import clean
 
 RETRIES = 3  # of a trial whose process or node dies, or whose node is asked to end
@@ -78,7 +78,8 @@ class OnRay:
         one before the driver has looked, and an autoscaler sees that there is more to do. What else waits is kept by
         the driver alone.
         """
-        places = self._places
+        with self._cluster.connected():
+            places = self._places
         return max(0, places + 2 + places // 8 - len(self._running))
 
     @property
@@ -91,7 +92,7 @@ class OnRay:
         return f"{self._threads} CPU{'s' * (self._threads > 1)}{card}"
 
     def start(self, number: int, path: Path) -> None:
-        """Raises StorageError where the storage cannot be reached, ConnectionError where the cluster cannot."""
+        """Raises StorageError where the storage cannot be reached, SweepError where the cluster cannot."""
         try:
             job = runs.read(path).job
             if job.device not in ("cpu", CARD):
@@ -112,19 +113,21 @@ class OnRay:
             scheduling_strategy="SPREAD",
         )
         arguments = (self._storage.url, _place(path)) if self._storage else (str(path),)
-        self._running[task.remote(*arguments)] = _Started(number, path, _stamp(path))
+        with self._cluster.connected():
+            self._running[task.remote(*arguments)] = _Started(number, path, _stamp(path))
 
     def ended(self, seconds: float) -> list[tuple[int, str]]:
-        """Raises SweepError where no node has had room for a trial for some minutes."""
-        self._look()
-        if self._failed or not self._running:
-            found, self._failed = self._failed, []
-            return found
-        references = list(self._running)
-        ready, _ = self._ray.wait(references, timeout=seconds)
-        if ready:
-            ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
-        return [self._end(reference) for reference in ready]
+        """Raises SweepError where the cluster cannot be reached, or no node has had room for a trial for minutes."""
+        with self._cluster.connected():
+            self._look()
+            if self._failed or not self._running:
+                found, self._failed = self._failed, []
+                return found
+            references = list(self._running)
+            ready, _ = self._ray.wait(references, timeout=seconds)
+            if ready:
+                ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
+            return [self._end(reference) for reference in ready]
 
     def close(self) -> None:
         try:
@@ -222,8 +225,8 @@ class OnRay:
 
 
 def _place(path: Path) -> str:
-    """Of a run in the storage: as in the runs' folder."""
-    folder = runs_folder()
+    """Of a run in the storage: as in the folder of sweeps."""
+    folder = sweeps_folder()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 

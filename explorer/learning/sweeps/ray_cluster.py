@@ -38,6 +38,7 @@ LONGEST_FOLDER = 40  # characters of a path in which Ray's sockets, whose paths 
 class Cluster:
     def __init__(self, address: str = "") -> None:
         """Raises SweepError, within a minute."""
+        os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # to whatever cluster there is, once this one is lost
         self.ray = imported()
         if self.ray.is_initialized():
             raise SweepError("This process is connected to a Ray cluster already")
@@ -86,6 +87,16 @@ class Cluster:
             self._nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
             self._asked_at = time.monotonic()
         return self._nodes
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Whatever is asked of Ray meanwhile. Raises SweepError where the connection is lost."""
+        try:
+            yield
+        except Exception:
+            if self.ray.is_initialized():
+                raise
+            raise SweepError("The connection to the Ray cluster is lost: once it is there, Resume goes on") from None
 
     def close(self) -> None:
         """Disconnect; one that was started here ends, and leaves nothing."""
