@@ -142,7 +142,8 @@ def _choose_early(recipe: Recipe) -> Early | None:
     on = EARLY.toggle(
         box[0],
         "Stop poor trials early",
-        help="ASHA (Li et al., 1810.05934), of Ray Tune: after some epochs the best go on, of each so many one.",
+        help="ASHA (Li et al., 1810.05934), of Ray Tune: after some epochs the best go on, of each so many one. The "
+        "test images decide, so the accuracy of the best is flattered.",
     )
     if not on:
         return None
