@@ -38,7 +38,6 @@ LONGEST_FOLDER = 40  # characters of a path in which Ray's sockets, whose paths 
 class Cluster:
     def __init__(self, address: str = "") -> None:
         """Raises SweepError, within a minute."""
-        os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # to whatever cluster there is, once this one is lost
         self.ray = imported()
         if self.ray.is_initialized():
             raise SweepError("This process is connected to a Ray cluster already")
@@ -53,10 +52,10 @@ class Cluster:
                     self.ray.init(address, runtime_env=_environment(send=True), **quiet)
                 else:
                     self._start(quiet)
-        except SweepError:
-            raise
-        except (Exception, SystemExit) as error:  # Ray's own ways to give up
+        except BaseException as error:
             self.close()
+            if isinstance(error, SweepError) or not isinstance(error, Exception | SystemExit):  # Ray's own ways to end
+                raise
             where = f"The Ray cluster at {clean(address)} cannot be used" if address else "Ray cannot be started here"
             raise SweepError(f"{where} ({type(error).__name__}: {clean(str(error), 300)})") from None
         # what Ray prints wherever a node dies; the reason stands in the trial's row
