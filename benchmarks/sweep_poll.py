@@ -1,8 +1,6 @@
 """What does it cost the server to show a sweep of 1,000 trials while it is carried out?"""
 
-import json
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -10,7 +8,7 @@ from itertools import cycle
 from unittest.mock import patch
 
 from benchmarks.measure import UNPROMISED, Table, promised
-from benchmarks.training import Watched
+from benchmarks.training import Watched, say_alive
 from controls.panels import sweep_results
 from controls.services import sweep_files
 from explorer.families import PRESETS, plan
@@ -39,9 +37,7 @@ def poll_table(quick: bool) -> Table:
         lengths = cycle(range(len(lines) - 20, len(lines)))
 
         def alive() -> None:
-            now = runs.Status("training", ENDED, len(sweep.trials), 0, 4e4, 0, 3e3, "", 0, time.time(), os.getpid())
-            text = json.dumps(now._replace(host=platform.node())._asdict())
-            runs.write_whole(sweep.path / runs.STATUS, text.encode(), False)
+            say_alive(sweep.path, runs.Status("training", ENDED, len(sweep.trials), 0, 4e4, 0, 3e3))
 
         def one_ends() -> None:
             alive()

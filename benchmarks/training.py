@@ -436,6 +436,12 @@ def curve(rows: int) -> pd.DataFrame:
     return table[list(records.COLUMNS)]
 
 
+def say_alive(path: Path, said: runs.Status) -> None:
+    """As this process says it now of a run, or of a sweep, in that directory."""
+    now = said._replace(heartbeat=time.time(), pid=os.getpid(), host=platform.node())
+    runs.write_whole(path / runs.STATUS, json.dumps(now._asdict()).encode(), False)
+
+
 class Watched(Server):
     """A session that has opened a run on the Training page, or what a link has under another word on another page, and
     asks for its fragment anew as a browser does.
@@ -465,8 +471,7 @@ def polls(quick: bool) -> Table:
     table.to_csv(metrics, index=False)
 
     def alive() -> None:
-        now = runs.Status("training", 2 * ROWS, 936, 12, 200.0, 300.0, 30.0, "", 0, time.time(), os.getpid())
-        runs.write_whole(path / runs.STATUS, json.dumps(now._replace(host=platform.node())._asdict()).encode(), False)
+        say_alive(path, runs.Status("training", 2 * ROWS, 936, 12, 200.0, 300.0, 30.0))
 
     lines = table.to_csv(index=False).splitlines(keepends=True)
     lengths = cycle(range(ROWS - 20, ROWS))

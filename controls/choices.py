@@ -17,7 +17,7 @@ the same, on all pages.
 """
 
 import re
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -171,6 +171,23 @@ class OneOf(Generic[T]):
             **style,
         )
         return value
+
+
+class Titled(Protocol):
+    @property
+    def title(self) -> str: ...
+
+
+def choose_newest(choice: OneOf[str], at: Place, label: str, known: Mapping[str, Titled]) -> str:
+    """One of things by their names, the newest first, in a box of their titles: the link's, else the newest."""
+    return choice.select(
+        at,
+        label,
+        tuple(known),
+        next(iter(known)),
+        title=lambda one: known[one].title,
+        help="Its name in the link opens it.",
+    )
 
 
 @dataclass(frozen=True)

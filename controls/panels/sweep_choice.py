@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from controls.choices import OneOf
+from controls.choices import OneOf, choose_newest
 from controls.panel import say_refusal
 from controls.services import sweeps
 from controls.text import plain
@@ -28,16 +28,7 @@ def choose_sweep() -> Directory | None:
         say_refusal(why)
     if not known:
         return None
-    newest = next(iter(known))
-    name = SWEEP.select(
-        st,
-        "Sweep",
-        tuple(known),
-        newest,
-        title=lambda one: known[one].title,
-        help="Its name in the link opens it.",
-    )
-    return known[name]
+    return known[choose_newest(SWEEP, st, "Sweep", known)]
 
 
 def opened_trial(one: Directory) -> int:

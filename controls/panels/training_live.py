@@ -1,7 +1,6 @@
 """A run while it learns: how far it is, its curves, and Stop; drawn anew every second as long as it is trained."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from controls import session
+from controls.file_states import FileState, file_state
 from controls.panel import panel, say_refusal
 from controls.services import training
 from controls.text import plain
@@ -98,7 +98,7 @@ def _curves(run: Run, others: Sequence[Run]) -> None:
     colours = plots.colours_of([family_of(one.job.config).colour for one in every])
     found = _drawn(
         tuple(
-            _Line(one.path, one.title + _difference(one, run), colour, _written(one))
+            _Line(one.path, one.title + _difference(one, run), colour, file_state(one.path / runs.METRICS))
             for one, colour in zip(every, colours, strict=True)
         )
     )
@@ -129,19 +129,12 @@ class _Line(NamedTuple):
     path: Path
     title: str
     colour: str
-    written: tuple[int, int]
+    written: FileState
 
 
 class _Drawn(NamedTuple):
     figure: PlainFigure
     broke: Broke | None
-
-
-def _written(run: Run) -> tuple[int, int]:
-    with suppress(OSError):
-        found = (run.path / runs.METRICS).stat()
-        return found.st_mtime_ns, found.st_size
-    return 0, 0
 
 
 @lru_cache(maxsize=MOST_DRAWN)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from controls import session
-from controls.choices import SeveralOf
+from controls.choices import SeveralOf, choose_newest
 from controls.panels.training_choices import RUN
 from controls.services import training
 from controls.services.training import Summary
@@ -23,16 +23,7 @@ def choose_run(known: Mapping[str, Run]) -> Run | None:
     """The run that is open: the link's, else the newest; None where there is none."""
     if not known:
         return None
-    newest = next(iter(known))
-    name = RUN.select(
-        st,
-        "Run",
-        tuple(known),
-        newest,
-        title=lambda one: known[one].title,
-        help="Its name in the link opens it.",
-    )
-    return known[name]
+    return known[choose_newest(RUN, st, "Run", known)]
 
 
 def runs_table(known: Mapping[str, Run], opened: Run) -> list[Run]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from controls import session
+from controls.file_states import FileState, file_state
 from controls.services import training
 from explorer.experiments import Experiment, record
 from explorer.experiments.record import RESULTS, ExperimentError, Record
@@ -44,7 +44,7 @@ def carried_out(experiment: Experiment, name: str = "") -> tuple[Record, ...]:
     found = []
     for path in record.listed():
         with suppress(ExperimentError):
-            one = _read(path, _state(path / CONFIG))
+            one = _read(path, file_state(path / CONFIG))
             seen = not shared or path.name in known or path.name == name or (own and one.owner == own)
             if one.experiment.name == experiment.name and seen:
                 found.append(one)
@@ -75,32 +75,23 @@ def of_project(experiment: Experiment) -> Shown:
 def results_of(one: Record) -> Results:
     """What is measured so far."""
     with suppress(ResultsError):
-        return _results(one.path / RESULTS, _state(one.path / RESULTS))
+        return _results(one.path / RESULTS, file_state(one.path / RESULTS))
     return Results(one.experiment.name, one.scale)
 
 
 @lru_cache(maxsize=64)
-def _results(path: Path, _state: tuple[int, int]) -> Results:
+def _results(path: Path, _state: FileState) -> Results:
     return read(path)
 
 
 @lru_cache(maxsize=256)
-def _read(path: Path, _state: tuple[int, int]) -> Record:
+def _read(path: Path, _state: FileState) -> Record:
     return record.read(path)
-
-
-def _state(path: Path) -> tuple[int, int]:
-    with suppress(OSError):
-        found = path.stat()
-        return found.st_ino, found.st_mtime_ns
-    return 0, 0
 
 
 def begun(one: Record) -> str:
     """When: 28 Nov, 14:05."""
-    with suppress(OSError):
-        return f"{datetime.fromtimestamp((one.path / CONFIG).stat().st_mtime):%-d %b, %H:%M}"
-    return "gone"
+    return training.begun(one.path / CONFIG)
 
 
 def status(one: Record) -> Status:
@@ -140,7 +131,7 @@ def refusal(experiment: Experiment, seeds: int, scale: float) -> str:
     own = training.owner()
     for path in record.listed():
         with suppress(ExperimentError):
-            one = _read(path, _state(path / CONFIG))
+            one = _read(path, file_state(path / CONFIG))
             if one.owner == own and status(one).active:
                 return "One of your experiments is being carried out: wait for its end, or stop it."
     long = seconds(experiment, seeds, scale)
@@ -178,7 +169,7 @@ def stop(one: Record) -> None:
 
 def may_change(one: Record) -> bool:
     """Whoever started it."""
-    return not training.rules().shared or one.name in session.visitor().started or one.owner == training.owner()
+    return training.is_own(one.name, one.owner)
 
 
 def delete(one: Record) -> None:

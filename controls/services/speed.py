@@ -3,8 +3,6 @@ visitors.
 """
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections import OrderedDict
@@ -15,13 +13,12 @@ from functools import partial
 from math import inf
 from typing import TypeVar
 
+from explorer.learning import rates
 from explorer.learning.job import Job
-from explorer.learning.starting import PACKAGES, environment
 from explorer.learning.sweeps import estimate
 from explorer.learning.sweeps.estimate import Rate
 
 MOST_REMEMBERED = 256
-LONGEST = 60.0  # seconds that measuring may take
 WORTH = 60.0  # seconds for which a figure from a busy machine is kept
 WORTH_OF_SEVERAL = 600.0  # likewise: measuring them makes a machine busy
 
@@ -94,24 +91,16 @@ def _measure(key: Hashable, measure: Callable[[], Speed | Rated]) -> None:
 
 def _speed(job: Job) -> Speed:
     until = time.monotonic() + WORTH if _is_busy() else inf
-    with suppress(OSError, subprocess.SubprocessError, ValueError, IndexError):  # the page does without
-        done = subprocess.run(
-            [sys.executable, "-m", "explorer.learning.measuring"],
-            input=job.to_json(),
-            capture_output=True,
-            text=True,
-            timeout=LONGEST,
-            cwd=PACKAGES,
-            env=environment(),
-        )
-        return Speed(float(done.stdout.split()[-1]), until)
-    return Speed(0.0, until)
+    found: list[float] = []
+    with suppress(OSError):  # the page does without
+        found = rates.images_per_second([job])
+    return Speed(found[0] if found else 0.0, until)
 
 
 def _rate(jobs: Sequence[Job], places: int) -> Rated:
     busy = _is_busy()
     found = None
-    with suppress(OSError, subprocess.SubprocessError, ValueError):
+    with suppress(OSError):
         found = estimate.measure(jobs, places)
     return Rated(found, time.monotonic() + WORTH_OF_SEVERAL if busy or found is None else inf)
 

@@ -5,8 +5,8 @@ from collections import OrderedDict
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
+from controls.file_states import FileState, file_state
 from explorer.learning import runs
 from explorer.learning.sweeps import directory as directories
 from explorer.learning.sweeps import reading
@@ -16,14 +16,6 @@ from explorer.learning.sweeps.sweep import SweepError
 
 MOST_HELD = 256
 DRAWN = 40_000  # bytes of results a second, on the average, of which pictures are drawn
-
-
-class FileState(NamedTuple):
-    """It tells one content of a file from the next."""
-
-    number: int = 0
-    changed: int = 0
-    size: int = 0
 
 
 State = tuple[FileState, ...]  # of some files
@@ -90,11 +82,4 @@ def _size(path: Path, _now: State) -> int:
 
 
 def _state(path: Path, *names: str) -> State:
-    found = []
-    for name in names:
-        with suppress(OSError):
-            one = (path / name).stat()
-            found.append(FileState(one.st_ino, one.st_mtime_ns, one.st_size))
-            continue
-        found.append(FileState())
-    return tuple(found)
+    return tuple(file_state(path / name) for name in names)

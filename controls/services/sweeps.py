@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import count, islice
@@ -68,9 +67,7 @@ def data_title(one: Directory) -> str:
 
 def begun(one: Directory) -> str:
     """When, or when trials were added to it last: 28 Nov, 14:05."""
-    with suppress(OSError):
-        return f"{datetime.fromtimestamp((one.path / TRIALS).stat().st_mtime):%-d %b, %H:%M}"
-    return "gone"
+    return training.begun(one.path / TRIALS)
 
 
 def is_there(one: Directory) -> bool:
@@ -228,7 +225,7 @@ def is_asked_to_stop(one: Directory) -> bool:
 
 def may_change(one: Directory) -> bool:
     """Whoever started it."""
-    return not training.rules().shared or one.name in session.visitor().started or one.owner == training.owner()
+    return training.is_own(one.name, one.owner)
 
 
 def delete(one: Directory) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import lru_cache
 from itertools import count, islice
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from controls import session
+from controls.file_states import FileState, file_state
 from controls.services import sweep_files
 from explorer.families import TITLES, Config, family_of, known_as, plan
 from explorer.learning import checkpoint, datasets, runs, starting, trained, trial_names, weight_path
@@ -143,7 +145,19 @@ def may_change(run: Run) -> bool:
 
     Whoever started it, also after the tab was closed: by the address then, as long as it is the same.
     """
-    return not rules().shared or run.name in session.visitor().started or run.job.owner == owner()
+    return is_own(run.name, run.job.owner)
+
+
+def is_own(name: str, its_owner: str) -> bool:
+    """Whether the visitor has started what has this name and owner; on a server of one's own all is."""
+    return not rules().shared or name in session.visitor().started or its_owner == owner()
+
+
+def begun(file: Path) -> str:
+    """When it was written, as 28 Nov, 14:05."""
+    with suppress(OSError):
+        return f"{datetime.fromtimestamp(file.stat().st_mtime):%-d %b, %H:%M}"
+    return "gone"
 
 
 def weights() -> dict[str, Weights]:
@@ -152,12 +166,12 @@ def weights() -> dict[str, Weights]:
     for run in visible():
         if trained.fits(run, config):
             with suppress(RunError):
-                found[run.name] = _weights_at(run, _state(run.path / runs.CHECKPOINT))
+                found[run.name] = _weights_at(run, file_state(run.path / runs.CHECKPOINT))
     return found
 
 
 @remembered(16_000_000)  # class names are among it
-def _weights_at(run: Run, _state: tuple[int, int]) -> Weights:
+def _weights_at(run: Run, _state: FileState) -> Weights:
     return checkpoint.weights_of(run)
 
 
@@ -188,7 +202,7 @@ def _read_all(paths: Iterable[Path]) -> tuple[Run, ...]:
 def _each_read(paths: Iterable[Path]) -> Iterator[Run]:
     for path in paths:
         with suppress(RunError):
-            yield _read_at(path, _state(path / runs.CONFIG))
+            yield _read_at(path, file_state(path / runs.CONFIG))
 
 
 def _read(name: str) -> Run | None:
@@ -200,12 +214,12 @@ def _read(name: str) -> Run | None:
 def read(path: Path) -> Run | None:
     """None where there is no run, or a damaged one."""
     with suppress(RunError):
-        return _read_at(path, _state(path / runs.CONFIG))
+        return _read_at(path, file_state(path / runs.CONFIG))
     return None
 
 
 @lru_cache(maxsize=4096)
-def _read_at(path: Path, _state: tuple[int, int]) -> Run:
+def _read_at(path: Path, _state: FileState) -> Run:
     return runs.read(path)
 
 
@@ -242,27 +256,19 @@ def summaries(found: Sequence[Run]) -> list[Summary]:
 
 def _summary(run: Run) -> Summary:
     now, config = status(run), run.job.config
-    tested = _last_test(run.path, _state(run.path / runs.METRICS))
+    tested = _last_test(run.path, file_state(run.path / runs.METRICS))
     return Summary(
         run, _title_of(config), data_title(run.job.data), plan(config).params, now.state, tested, now.seconds / 60
     )
 
 
 @lru_cache(maxsize=1024)
-def _last_test(path: Path, _state: tuple[int, int]) -> float | None:
+def _last_test(path: Path, _state: FileState) -> float | None:
     table = runs.metrics(path)
     if not len(table):
         return None
     tested = table["test_accuracy"].dropna()
     return 100 * float(tested.iloc[-1]) if len(tested) else None
-
-
-def _state(path: Path) -> tuple[int, int]:
-    """By which one state of a file is told from the next: a file that is written anew is another one."""
-    with suppress(OSError):
-        found = path.stat()
-        return found.st_ino, found.st_mtime_ns
-    return 0, 0
 
 
 def has_weights(run: Run) -> bool:

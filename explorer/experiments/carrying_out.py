@@ -40,7 +40,7 @@ def carry_out(path: Path, say: Say = print, in_line: bool = False, processes: in
         _all_trials(record, pulse, stop, processes or usual_processes(record.device, in_line), say)
         return ""
 
-    return drive(path, work, say, in_line)
+    return drive(path, work, say, in_line, "the same command with --resume")
 
 
 def _all_trials(record: Record, pulse: Pulse, stop: Stop, processes: int, say: Say) -> None:

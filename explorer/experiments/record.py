@@ -9,7 +9,6 @@ log.txt         what it printed
 """
 
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -151,10 +150,4 @@ def named(name: str) -> Record:
 
 def listed() -> tuple[Path, ...]:
     """The newest first; none of their files is opened."""
-    found: dict[Path, int] = {}
-    with suppress(OSError), os.scandir(runs_folder() / FOLDER) as entries:
-        for entry in entries:
-            if NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                with suppress(OSError):
-                    found[Path(entry.path)] = os.stat(os.path.join(entry.path, CONFIG)).st_mtime_ns
-    return tuple(sorted(found, key=found.__getitem__, reverse=True))
+    return runs.newest_in(runs_folder() / FOLDER, CONFIG)

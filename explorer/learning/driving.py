@@ -18,20 +18,22 @@ Say = Callable[[str], None]
 Stop = Callable[[], None]  # raises Stopped where somebody has asked for it
 
 
-def drive(path: Path, work: Callable[[Pulse, Stop], str], say: Say, in_line: bool = False) -> State:
+def drive(path: Path, work: Callable[[Pulse, Stop], str], say: Say, in_line: bool, resumed_by: str) -> State:
     """How the `work` ended, which is given how to say how far it is, and returns a sentence; what went wrong is said in
-    the directory's status too.
+    the directory's status too. `resumed_by` is the command that goes on after a Ctrl-C.
 
     With `in_line` it waits for one of the machine's places. Raises RunError where another process does it.
     """
     with _alone(path), Pulse(path) as pulse:
-        state, message = _driven(path, work, pulse, in_line)
+        state, message = _driven(path, work, pulse, in_line, resumed_by)
         pulse.say(state=state, message=message, seconds_left=0.0)
         say(message or f"{path.name}: {state}.")
         return state
 
 
-def _driven(path: Path, work: Callable[[Pulse, Stop], str], pulse: Pulse, in_line: bool) -> tuple[State, str]:
+def _driven(
+    path: Path, work: Callable[[Pulse, Stop], str], pulse: Pulse, in_line: bool, resumed_by: str
+) -> tuple[State, str]:
     def stop() -> None:
         if (path / STOP).exists():
             raise Stopped("What has ended stays, and Resume goes on from there.")
@@ -47,7 +49,7 @@ def _driven(path: Path, work: Callable[[Pulse, Stop], str], pulse: Pulse, in_lin
     except Stopped as reason:
         return "stopped", str(reason)
     except KeyboardInterrupt:
-        return "stopped", "Stopped by Ctrl-C; the same command with --resume goes on."
+        return "stopped", f"Stopped by Ctrl-C; {resumed_by} goes on."
     except ExplorerError as error:
         return "failed", str(error)
     except OSError as error:

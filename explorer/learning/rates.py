@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from explorer.learning.job import Job
 from explorer.learning.starting import PACKAGES, environment
@@ -15,7 +16,7 @@ def images_per_second(jobs: Sequence[Job]) -> list[float]:
     try:
         done = subprocess.run(
             [sys.executable, "-m", "explorer.learning.measuring"],
-            input="".join(f"{job.to_json()}\n".replace("\n", " ").rstrip() + "\n" for job in jobs),
+            input="".join(job.to_json().replace("\n", " ") + "\n" for job in jobs),
             capture_output=True,
             text=True,
             timeout=LONGEST * len(jobs),
@@ -23,5 +24,10 @@ def images_per_second(jobs: Sequence[Job]) -> list[float]:
             env=environment(),
         ).stdout
     except subprocess.TimeoutExpired as late:
-        done = (late.stdout or b"").decode() if isinstance(late.stdout, bytes | None) else late.stdout
-    return [float(line) for line in done.splitlines()[: len(jobs)]]
+        said = late.stdout or b""
+        done = said.decode(errors="replace") if isinstance(said, bytes) else said  # bytes, though text is asked for
+    found = []
+    for line in done.splitlines():
+        with suppress(ValueError):  # what some library has to say
+            found.append(float(line))
+    return found[: len(jobs)]

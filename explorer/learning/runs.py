@@ -133,12 +133,19 @@ def named(name: str) -> Path:
 
 def listed() -> tuple[Path, ...]:
     """The directories of the runs in the folder, the newest first; none of their files is opened."""
+    return newest_in(runs_folder(), CONFIG)
+
+
+def newest_in(folder: Path, file: str) -> tuple[Path, ...]:
+    """The directories in a folder that have a run's name and such a file, by which they are in order; the newest first.
+    None of their files is opened.
+    """
     found: dict[Path, int] = {}
-    with suppress(OSError), os.scandir(runs_folder()) as entries:
+    with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 with suppress(OSError):
-                    found[Path(entry.path)] = os.stat(os.path.join(entry.path, CONFIG)).st_mtime_ns
+                    found[Path(entry.path)] = os.stat(os.path.join(entry.path, file)).st_mtime_ns
     return tuple(sorted(found, key=found.__getitem__, reverse=True))
 
 

@@ -59,7 +59,7 @@ def carry_out(
             driving.run(engine)
         return driving.summary()
 
-    return drive(path, work, say, in_line)
+    return drive(path, work, say, in_line, "`sweep DIR` with its directory")
 
 
 class Driving:
@@ -206,10 +206,10 @@ class Driving:
 
     def _stop_all(self, engine: Engine) -> None:
         """Stops what is being trained, which keeps its checkpoints."""
+        for trial in self._running.values():
+            _ask_to_stop(self._directory.run_of(trial))
         while self._running:
-            for trial in self._running.values():
-                _ask_to_stop(self._directory.run_of(trial))
-            for number, _ in engine.ended(LOOKS_EACH):  # again and again: a run that begins takes back what it finds
+            for number, _ in engine.ended(LOOKS_EACH):
                 trial = self._running.pop(number)
                 said = self._status(trial)
                 self._partly[number] = said.seconds

@@ -15,9 +15,7 @@ What a sweep has found is read from results.csv alone: no run is opened for it.
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -171,13 +169,7 @@ def named(name: str) -> Directory:
 
 def listed() -> tuple[Path, ...]:
     """The newest first; none of their files is opened."""
-    found: dict[Path, int] = {}
-    with suppress(OSError), os.scandir(sweeps_folder()) as entries:
-        for entry in entries:
-            if NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                with suppress(OSError):
-                    found[Path(entry.path)] = os.stat(os.path.join(entry.path, SWEEP)).st_mtime_ns
-    return tuple(sorted(found, key=found.__getitem__, reverse=True))
+    return runs.newest_in(sweeps_folder(), SWEEP)
 
 
 def change(directory: Directory, where: Where | None = None, budget: float | None = None) -> Directory:

@@ -12,7 +12,9 @@ class Engine(Protocol):
         """How many more runs may be started now."""
 
     def start(self, number: int, path: Path) -> None:
-        """Train the run in that directory, whose config.json is written; `number` is the trial's."""
+        """Train the run in that directory, whose config.json is written; `number` is the trial's. A stop that was asked
+        for before is taken back; one that is asked for from now on counts, also before the run has begun.
+        """
 
     def ended(self, seconds: float) -> list[tuple[int, str]]:
         """Waits at most so long until a run has ended. Its number, and why it could not be trained; "" where its

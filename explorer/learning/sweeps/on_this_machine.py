@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import ExplorerError
-from explorer.learning import worker
+from explorer.learning import runs, worker
 from explorer.learning.side_by_side import Processes
 from explorer.wording import clean
 
@@ -26,6 +26,7 @@ class OnThisMachine:
         return self._places.free
 
     def start(self, number: int, path: Path) -> None:
+        runs.take_back_stop(path)
         self._running[self._places.submit(train, path)] = number
 
     def ended(self, seconds: float) -> list[tuple[int, str]]:
@@ -36,8 +37,8 @@ class OnThisMachine:
 
 
 def train(path: Path) -> None:
-    """What a run says stands in its status."""
-    worker.train(path, say=lambda text: None)
+    """What a run says stands in its status. A stop that was asked for before it began counts."""
+    worker.train(path, say=lambda text: None, keep_stop=True)
 
 
 def why(result: Callable[[], object]) -> str:
