@@ -15,6 +15,7 @@ QUESTIONS = {
     "reruns": "How long is the server busy when a slider moves?",
     "many": "How long do 50 and 100 visitors wait who turn a knob at the same time?",
     "beside": "What does a visitor who turns a slider notice of others' heavy work, and when does that end?",
+    "soak": "Does the memory come back of visitors who come, use the pages and go, for a quarter of an hour?",
     "gpu": "On a GPU: how fast are forward passes, attribution and training, and two visitors at once?",
     "memory": "Are the estimates of memory right?",
     "design": "How long do the drawing, the curves under the sliders and the search take?",

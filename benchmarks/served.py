@@ -1,5 +1,6 @@
 """The app on a port of its own, as `make run` starts it."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -24,11 +25,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def starting(command: Sequence[str] = MAKE_RUN) -> Iterator[tuple[int, psutil.Popen]]:
+def starting(command: Sequence[str] = MAKE_RUN, **environment: str) -> Iterator[tuple[int, psutil.Popen]]:
     """A server that may not listen yet, until the `with` ends. `{port}` in the command is its port."""
     port = free_port()
     words = [sys.executable, *(word.format(port=port) for word in command)]
-    server = psutil.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    outside = os.environ | environment
+    server = psutil.Popen(words, cwd=ROOT, env=outside, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield port, server
     finally:

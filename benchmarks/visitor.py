@@ -3,6 +3,8 @@
 `Talk` is what is said, without a connection, for whoever has sockets of their own; `Visitor` opens a socket and waits.
 """
 
+import http.client
+import secrets
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -21,10 +23,11 @@ FIELDS = {  # kind of widget -> where its value stands in a message, if the valu
     "slider": "double_array_value",
     "number_input": "double_value",
     "button": "trigger_value",
+    "button_group": "string_array_value",
     "pagination": "int_value",
     "menu_button": "string_trigger_value",
 }
-READ = {"html": "body", "markdown": "body", "alert": "body", "heading": "body", "metric": "body", "text": "body"}
+READ = dict.fromkeys(("html", "markdown", "alert", "heading", "metric", "text"), "body") | {"download_button": "label"}
 
 
 class Widget(NamedTuple):
@@ -69,7 +72,10 @@ class Talk:
             run.page_name = self.page
         for id, (field, value) in (self._values | pressed).items():
             state = run.widget_states.widgets.add(id=id)
-            if field.endswith("array_value"):
+            if field == "file_uploader_state_value":
+                for file, (name, size) in value.items():
+                    state.file_uploader_state_value.uploaded_file_info.add(file_id=file, name=name, size=size)
+            elif field.endswith("array_value"):
                 getattr(state, field).data.extend(value if isinstance(value, list) else [value])
             elif field == "string_trigger_value":
                 state.string_trigger_value.data = value
@@ -78,6 +84,11 @@ class Talk:
         self.texts = []
         sent: bytes = message.SerializeToString()
         return sent
+
+    def hold(self, key: str, file: str, name: str, size: int) -> None:
+        """A file that was sent under the name `file` is in this uploader from now on."""
+        _, held = self._values.get(self.widgets[key].id, ("", {}))
+        self._values[self.widgets[key].id] = "file_uploader_state_value", {**held, file: (name, size)}
 
     def take(self, received: bytes) -> bool:
         """Whether the script has finished with this message. Raises RuntimeError where it has failed."""
@@ -165,6 +176,7 @@ class Visitor:
             subprotocols=[Subprotocol("streamlit")],
             additional_headers=cookie_header(self.cookies),
             max_size=None,
+            close_timeout=1,  # a browser waits for nobody
         )
         with ExitStack() as stack:
             self._socket = stack.enter_context(connecting)
@@ -185,10 +197,36 @@ class Visitor:
         """Seconds from the message that a widget has another value, or was pressed (True), to the end of the script."""
         return self.rerun({key: value})
 
-    def press(self, key: str) -> None:
-        """A button, without waiting: another thread waits for the script, which this interrupts."""
+    def press(self, key: str, value: Value = True) -> None:
+        """A button, or another value, without waiting; a script that runs is interrupted, as is who waits for it."""
         self.pressed = key
-        self._socket.send(self.talk.request({key: True}))
+        self._socket.send(self.talk.request({key: value}))
+
+    def send(self, key: str, name: str, data: bytes) -> float:
+        """A file into an uploader. Seconds to the end of the script. Raises RuntimeError where it is not taken."""
+        head = f'--x\r\nContent-Disposition: form-data; name="f"; filename="{name}"\r\n\r\n'.encode()
+        file = secrets.token_hex(8)
+        host = self.address.partition("//")[2]
+        connection = http.client.HTTPConnection(host, timeout=self.patience)
+        try:
+            connection.request("GET", "/_stcore/health", headers=cookie_header(self.cookies))
+            answer = connection.getresponse()
+            answer.read()
+            token = cookies_set(answer.headers.get_all("Set-Cookie") or [])["_streamlit_xsrf"]
+            headers = cookie_header(self.cookies | {"_streamlit_xsrf": token}) | {
+                "Content-Type": "multipart/form-data; boundary=x",
+                "X-Xsrftoken": token,
+            }
+            path = f"/_stcore/upload_file/{self.talk.session}/{file}"
+            connection.request("PUT", path, head + data + b"\r\n--x--\r\n", headers)
+            answer = connection.getresponse()
+            said = answer.read().decode(errors="replace")
+        finally:
+            connection.close()
+        if answer.status != 204:
+            raise RuntimeError(f"the server took no file: {answer.status} {said[:200]}")
+        self.talk.hold(key, file, name, len(data))
+        return self.rerun()
 
     def rerun(self, values: Mapping[str, Value] | None = None, fragment: str = "") -> float:
         """Seconds; TimeoutError, RuntimeError, or websockets' ConnectionClosed where it comes to nothing."""

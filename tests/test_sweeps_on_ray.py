@@ -151,7 +151,7 @@ def test_a_stop_reaches_those_that_run_and_those_that_wait(engine, tmp_path):
     running, waiting = new(tmp_path, 0, 1000), new(tmp_path, 1)
     runs.ask_to_stop(running)  # of before, which is taken back
     engine.start(0, running)
-    until(lambda: runs.status(running).state == "training")
+    until(lambda: runs.status(running).step > 0)
     engine.start(1, waiting)
     runs.ask_to_stop(waiting)
     assert wait(engine, 1) == {1: ""}
