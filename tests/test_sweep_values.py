@@ -100,3 +100,12 @@ def test_what_is_offered_can_be_read_and_holds_the_present_value(family, drawn):
 def test_what_the_data_or_the_sweep_decides_is_not_turned():
     assert not {"classes", "channels", "seed", "family"} & set(KNOBS)
     assert not set(CONFIG.unused()) & set(KNOBS)
+
+
+def test_only_what_can_be_is_offered():
+    knob = KNOBS["learning_rate"]
+    assert values.usual(knob, 0.1) == "0.05, 0.1, 0.2"
+    assert values.usual(knob, 0.1, can_be=lambda text: float(text) >= 0.1) == "0.1, 0.2, 0.4"
+    assert values.usual(knob, 0.1, can_be=lambda text: float(text) <= 0.1) == "0.025, 0.05, 0.1"
+    assert values.usual(knob, 0.1, can_be=lambda text: text == "0.4") == "0.1, 0.4"
+    assert values.usual(knob, 0.1, can_be=lambda text: False) == "0.1"

@@ -100,9 +100,12 @@ def test_the_usual_form_turns_two_knobs_around_what_they_are():
     app = opened(SWEEPS, network="resnet20_cifar")
     assert messages(app) == []
     assert app.multiselect(key="link.sweep_turn").value == ["width", "learning_rate"]
-    assert app.text_input(key="link.values_width").value == "8, 16, 32"
+    # not 8: a stem of 16 channels cannot be narrowed by a shortcut that pads with zeros
+    assert app.text_input(key="link.values_width").value == "16, 32, 64"
     assert app.text_input(key="link.values_learning_rate").value == "0.05, 0.1, 0.2"
-    # a stem of 16 channels cannot be narrowed to 8 by a shortcut that pads with zeros: two widths with three rates stay
+    assert "**18 trials**: 9 combinations × 2 seeds." in words(app)
+    assert "cannot be" not in captions(app)
+    app.text_input(key="link.values_width").set_value("8, 16, 32").run()
     assert "**12 trials**: 6 combinations × 2 seeds." in words(app)
     assert "3 combinations cannot be, as width 8, learning_rate 0.05" in captions(app)
 

@@ -17,7 +17,7 @@ from explorer.learning.job import Job
 from explorer.learning.recipe import Recipe
 from explorer.learning.sweeps import reading, values
 from explorer.learning.sweeps.engines import HERE, RAY
-from explorer.learning.sweeps.sweep import MOST_SEEDS, MOST_TRIALS, Early, Part, Sweep, SweepError, Values
+from explorer.learning.sweeps.sweep import MOST_SEEDS, MOST_TRIALS, Early, Part, Sweep, SweepError, Values, refusal
 
 MOST_TURNED, IN_A_ROW = 6, 3
 EVERY, DRAWN = "every", "drawn"
@@ -53,7 +53,8 @@ def choose_swept(config: Config) -> Sweep | None:
         offer_fit(source, config, misfits)
         return None
     drawn = HOW.value() == DRAWN
-    turned = _choose_turned(config, recipe, drawn)
+    job = _job(config, source, recipe)
+    turned = _choose_turned(job, drawn)
     box = st.columns([4, 2, 2, 3], vertical_alignment="bottom")
     HOW.segments(box[0], "Which of their combinations", title=HOWS.__getitem__)
     sample = SAMPLE.number(box[1], "How many", help="Each is trained with every seed.") if drawn else 0
@@ -64,7 +65,6 @@ def choose_swept(config: Config) -> Sweep | None:
     early = _choose_early(recipe)
     if turned is None:
         return None
-    job = _job(config, source, recipe)
     first = min(recipe.seed, MOST_SEED - seeds + 1)
     return Sweep(
         title=TITLE.value() or _usual_title(config, turned, source),
@@ -100,9 +100,9 @@ def _job(config: Config, source: Source, recipe: Recipe) -> Job:
     )
 
 
-def _choose_turned(config: Config, recipe: Recipe, drawn: bool) -> Mapping[str, Values] | None:
+def _choose_turned(job: Job, drawn: bool) -> Mapping[str, Values] | None:
     """A box for the knobs, and a field for the values of each; None where one of them makes no sense."""
-    known = values.turnable(config)
+    known = values.turnable(job.config)
     usual = tuple(name for name in known if known[name].kind in ("whole", "real"))[:1]
     several = SeveralOf[str]("sweep_turn", (*usual, "learning_rate"), tuple(known), most=MOST_TURNED)
     names = several.select(
@@ -114,15 +114,15 @@ def _choose_turned(config: Config, recipe: Recipe, drawn: bool) -> Mapping[str, 
     found: dict[str, Values] = {}
     boxes = [box for _ in range(0, len(names), IN_A_ROW) for box in st.columns(IN_A_ROW)]
     for name, box in zip(names, boxes, strict=False):
-        value = getattr(recipe if name in Recipe.model_fields else config, name)
         with box:
-            if (given := _values(known[name], value, drawn)) is not None:
+            if (given := _values(known[name], job, drawn)) is not None:
                 found[name] = given
     return found if len(found) == len(names) else None
 
 
-def _values(knob: Knob, present: object, drawn: bool) -> Values | None:
-    usual = values.usual(knob, present, drawn)
+def _values(knob: Knob, job: Job, drawn: bool) -> Values | None:
+    present = getattr(job.recipe if knob.name in Recipe.model_fields else job.config, knob.name)
+    usual = values.usual(knob, present, drawn, lambda text: not refusal(job, {knob.name: text}))
     about = f"{ABOUT_VALUES[knob.kind]}. " + "To draw from: 0.001 to 1, or 0.001 to 1 log. " * drawn
     text = Text(f"{PREFIX}{knob.name}", LONGEST).field(
         st, knob.title, usual, help=f"{about}{f'Each {knob.bounds}.' if knob.bounds else ''}"

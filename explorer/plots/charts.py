@@ -19,10 +19,10 @@ BETWEEN = 0.03  # plots side by side, of the whole's width
 
 def stage_bars(rows: Sequence[Row], colour: str) -> Figure:
     """Where the parameters, the MACs and the activation memory are: one bar a stage, input at the top."""
-    columns: tuple[tuple[str, list[float], str], ...] = (
-        ("Parameters", [row.params for row in rows], "%{y}: %{x:,} parameters"),
-        ("MACs", [row.macs for row in rows], "%{y}: %{x:,} MACs"),
-        ("Activation memory (MB)", [row.activation_bytes / 1e6 for row in rows], "%{y}: %{x:.2f} MB"),
+    columns: tuple[tuple[str, list[float], str, str], ...] = (
+        ("Parameters", [row.params for row in rows], "~s", "%{y}: %{x:,} parameters"),
+        ("MACs", [row.macs for row in rows], "~s", "%{y}: %{x:,} MACs"),
+        ("Activation memory (MB)", [row.activation_bytes / 1e6 for row in rows], "~g", "%{y}: %{x:.2f} MB"),
     )
     names, width = [row.name for row in rows], (1 - 2 * BETWEEN) / len(columns)
     bars: list[dict[str, Any]] = []
@@ -33,7 +33,7 @@ def stage_bars(rows: Sequence[Row], colour: str) -> Figure:
         "bargap": 0.25,
         "annotations": titles,
     }
-    for i, (title, values, hover) in enumerate(columns):
+    for i, (title, values, ticks, hover) in enumerate(columns):
         n = str(i + 1) if i else ""
         begin, end = i * (width + BETWEEN), i * (width + BETWEEN) + width
         bars.append(_bars(values, names, f"{hover}<extra></extra>", colour) | {"xaxis": f"x{n}", "yaxis": f"y{n}"})
@@ -44,7 +44,7 @@ def stage_bars(rows: Sequence[Row], colour: str) -> Figure:
             "domain": [begin, end],
             "range": reach,
             "nticks": 5,
-            "tickformat": "~s",
+            "tickformat": ticks,
         }
         layout[f"yaxis{n}"] = {"anchor": f"x{n}", "domain": [0, 1], "autorange": "reversed"}
         if i:

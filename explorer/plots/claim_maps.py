@@ -1,6 +1,6 @@
 """Several small maps of an experiment beside each other, on one scale of colours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import numpy as np
 from explorer.plots.claims import Figure, Values, whole
 
 PANEL = 230  # pixels in height
-GAP = 0.08  # of the picture's width, between two of them; and of its height
+GAP = 0.06  # of the picture's width, between two of them; and of its height
 
 
 class Panel(NamedTuple):
@@ -20,17 +20,16 @@ class Panel(NamedTuple):
 
 
 def panels(
-    rows: Sequence[Sequence[Panel]],
+    rows: Mapping[str, Sequence[Panel]],
     x_title: str,
-    y_title: str,
     colorscale: Any,
     bar: str,
     reach: tuple[float, float],
 ) -> Figure:
-    """Rows of panels, as many in each. Colours go from the first of `reach` to the second, and `bar` is their title;
-    rows and columns of a panel are counted from 1.
+    """Rows of panels by the titles of their y axes, as many in each, and all of one shape; panels above each other have
+    the same title. Colours go from the first of `reach` to the second, and `bar` is their title; rows and
+    columns of a panel are counted from 1.
     """
-    hover = f"{y_title} %{{y}}, {x_title} %{{x}}: %{{z:.2f}}"
     data: list[Figure] = []
     annotations: list[Figure] = []
     layout: Figure = {
@@ -45,8 +44,9 @@ def panels(
         "annotations": annotations,
     }
     number = 0
-    for r, row in enumerate(rows):
-        bottom, top = _part(len(rows) - 1 - r, len(rows), 0.14)
+    for r, (y_title, row) in enumerate(rows.items()):
+        bottom, top = _part(len(rows) - 1 - r, len(rows), GAP)
+        hover = f"{y_title} %{{y}}, {x_title} %{{x}}: %{{z:.2f}}"
         for c, panel in enumerate(row):
             number += 1
             left, right = _part(c, len(row), GAP)
@@ -71,14 +71,18 @@ def panels(
             layout[f"xaxis{one}"] = plain | {
                 "domain": [left, right],
                 "anchor": f"y{one}",
+                "showticklabels": last,
                 "title": {"text": x_title if last else "", "standoff": 4},
             }
             layout[f"yaxis{one}"] = plain | {
                 "domain": [bottom, top],
                 "anchor": f"x{one}",
                 "autorange": "reversed",
+                "showticklabels": not c,
                 "title": {"text": "" if c else y_title, "standoff": 4},
             }
+            if r:
+                continue
             annotations.append(
                 {
                     "text": escape(panel.title),

@@ -168,13 +168,13 @@ def refined(results: Results) -> Verdict:
 
 def triangles(results: Results) -> Figure:
     """Trained above, fresh below: the mean over seeds. White is a row's mean, as an even row has it everywhere."""
-    found = []
+    found = {}
     for state in ("trained", "fresh"):
         seeds = each_seed(results, state)
         if seeds:
             blocks = [np.mean([padded(blocks[b]) for blocks in seeds], 0) for b in range(len(seeds[0]))]
-            found.append([claim_maps.Panel(f"block {b}, {state}", values) for b, values in enumerate(blocks, start=1)])
-    return claim_maps.panels(found, "source", "read by", colorscale(signed=True), "weight / the row's mean", (0.5, 1.5))
+            found[f"{state}: read by"] = [claim_maps.Panel(f"block {b}", one) for b, one in enumerate(blocks, start=1)]
+    return claim_maps.panels(found, "source", colorscale(signed=True), "weight / the row's mean", (0.5, 1.5))
 
 
 def padded(rows: Rows) -> Table:

@@ -193,18 +193,23 @@ def _draw(chance: random.Random, part: Part, name: str, values: Values) -> str:
 
 
 def _can_be(part: Part, turns: Turns, impossible: dict[str, tuple[int, str]]) -> bool:
-    try:
-        job = part.job.turned(turns)
-        source = datasets.find(job.data)
-        if misfits := source.misfits(job.config):
-            raise SweepError(f"{source.title} needs {' and '.join(misfits)}")
-        source.check(job.config.input_size, job.config.channels, job.images)
-        return True
-    except ExplorerError as error:
-        why = str(error).rstrip(".")
+    if why := refusal(part.job, turns):
         count, example = impossible.get(why, (0, ", ".join(f"{knob} {value}" for knob, value in turns.items())))
         impossible[why] = count + 1, example
-        return False
+    return not why
+
+
+def refusal(job: Job, turns: Turns) -> str:
+    """Why it cannot be trained with its knobs turned so, without a full stop; empty where it can."""
+    try:
+        turned = job.turned(turns)
+        source = datasets.find(turned.data)
+        if misfits := source.misfits(turned.config):
+            return f"{source.title} needs {' and '.join(misfits)}"
+        source.check(turned.config.input_size, turned.config.channels, turned.images)
+    except ExplorerError as error:
+        return str(error).rstrip(".")
+    return ""
 
 
 def _check_values(part: Part, name: str, values: Values, sample: int) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from explorer.families import Config, Knob, describe, knobs
@@ -15,6 +15,7 @@ WHOLE = re.compile(r"-?\d{1,9}")
 REAL = re.compile(r"\d{0,9}\.?\d{0,12}(e[-+]?\d{1,2})?", re.IGNORECASE)
 BY_DATA = ("classes", "channels")  # knobs that the data set decides
 BY_SWEEP = ("seed",)
+FACTORS, OFFERED = (0.25, 0.5, 1, 2, 4), 3  # times the present value, and how many of these
 
 
 def turnable(config: Config) -> dict[str, Knob]:
@@ -23,20 +24,32 @@ def turnable(config: Config) -> dict[str, Knob]:
     return {knob.name: knob for knob in (*knobs(type(config)), *knobs(Recipe)) if knob.name not in left_out}
 
 
-def usual(knob: Knob, value: Any, drawn: bool = False) -> str:
-    """Some around the present one, to begin with; with `drawn` a range where there can be one."""
+def usual(knob: Knob, value: Any, drawn: bool = False, can_be: Callable[[str], bool] = lambda text: True) -> str:
+    """Some around the present one that can be, to begin with; with `drawn` a range where there can be one."""
     if knob.kind == "choice":
-        return ", ".join(map(describe, knob.choices))
+        return ", ".join(filter(can_be, map(describe, knob.choices)))
     if knob.kind == "switch":
         return "off, on"
-    if knob.kind == "list":
-        scaled = [tuple(_within(knob, entry * factor) for entry in value) for factor in (0.5, 1, 2)]
-        return ", ".join(dict.fromkeys(map(describe, scaled)))
-    if drawn and value > 0:
+    if drawn and knob.kind != "list" and value > 0:
         low, high = _within(knob, value / 4), _within(knob, value * 4)
         return f"{low:.4g} to {high:.4g} log" if low < high else f"{value:.10g}"
-    around = (value / 2, value, 2 * value) if value > 0 else (value, 0, 2 * knob.step, 4 * knob.step)
-    return ", ".join(dict.fromkeys(f"{_within(knob, one):.10g}" for one in around))
+    present, around = _text(knob, value), [_text(knob, one) for one in _around(knob, value)]
+    known = [text for text in dict.fromkeys(around) if text == present or can_be(text)]
+    first = max(0, min(known.index(present) - 1, len(known) - OFFERED))
+    return ", ".join(known[first : first + OFFERED])
+
+
+def _around(knob: Knob, value: Any) -> list[Any]:
+    """The present one among them, smaller ones before it."""
+    if knob.kind == "list":
+        return [tuple(entry * factor for entry in value) for factor in FACTORS]
+    return [value * factor for factor in FACTORS] if value > 0 else [value, 0, 2 * knob.step, 4 * knob.step]
+
+
+def _text(knob: Knob, value: Any) -> str:
+    if knob.kind == "list":
+        return describe(tuple(_within(knob, entry) for entry in value))
+    return f"{_within(knob, value):.10g}"
 
 
 def _within(knob: Knob, value: float) -> float:
