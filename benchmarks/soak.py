@@ -192,9 +192,9 @@ def opened(address: str, page: str, number: int, network: str, **link: str) -> V
 
 def architecture(address: str, number: int) -> None:
     with opened(address, "", number, "densenet121", level="operation", open="operation") as visitor:
-        for value in range(8, 14):
-            visitor.set("densenet.growth_rate", float(value + number % 50))
-        visitor.text(f"growth rate k 32 → {value + number % 50}")
+        for rate in range(40 + number % 50, 46 + number % 50):
+            visitor.set("densenet.growth_rate", float(rate))
+        visitor.text(f"growth rate k 32 → {rate}")
 
 
 def design_space(address: str, number: int) -> None:
@@ -204,8 +204,8 @@ def design_space(address: str, number: int) -> None:
 
 
 def experiments(address: str, number: int) -> None:
-    with opened(address, "experiments", number, "resnet18", experiment="degradation") as visitor:
-        visitor.text("holds here")
+    with opened(address, "experiments", number, "resnet18", claim="degradation") as visitor:
+        visitor.text("The rule:")
 
 
 def feature_maps(address: str, number: int) -> None:

@@ -22,14 +22,17 @@ class Panel(NamedTuple):
 def panels(
     rows: Mapping[str, Sequence[Panel]],
     x_title: str,
+    y_title: str,
     colorscale: Any,
     bar: str,
     reach: tuple[float, float],
 ) -> Figure:
-    """Rows of panels by the titles of their y axes, as many in each, and all of one shape; panels above each other have
-    the same title. Colours go from the first of `reach` to the second, and `bar` is their title; rows and
-    columns of a panel are counted from 1.
+    """Rows of panels by their names, as many in each, all of one shape; panels above each other have the same title.
+
+    Colours go from the first of `reach` to the second, and `bar` is their title. Rows and columns of a panel are
+    counted from 1; what they are stands below the columns, and of the rows only under the pointer, for want of room.
     """
+    hover = f"{y_title} %{{y}}, {x_title} %{{x}}: %{{z:.2f}}"
     data: list[Figure] = []
     annotations: list[Figure] = []
     layout: Figure = {
@@ -44,9 +47,8 @@ def panels(
         "annotations": annotations,
     }
     number = 0
-    for r, (y_title, row) in enumerate(rows.items()):
+    for r, (name, row) in enumerate(rows.items()):
         bottom, top = _part(len(rows) - 1 - r, len(rows), GAP)
-        hover = f"{y_title} %{{y}}, {x_title} %{{x}}: %{{z:.2f}}"
         for c, panel in enumerate(row):
             number += 1
             left, right = _part(c, len(row), GAP)
@@ -63,7 +65,7 @@ def panels(
                     "xgap": 1,
                     "ygap": 1,
                     "hoverongaps": False,
-                    "hovertemplate": f"{hover}<extra>{escape(panel.title)}</extra>",
+                    "hovertemplate": f"{hover}<extra>{escape(panel.title)}, {escape(name)}</extra>",
                 }
             )
             plain = {"showgrid": False, "zeroline": False, "nticks": 5, "automargin": True}
@@ -79,7 +81,7 @@ def panels(
                 "anchor": f"x{one}",
                 "autorange": "reversed",
                 "showticklabels": not c,
-                "title": {"text": "" if c else y_title, "standoff": 4},
+                "title": {"text": "" if c else escape(name), "standoff": 4},
             }
             if r:
                 continue

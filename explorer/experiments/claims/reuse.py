@@ -173,8 +173,8 @@ def triangles(results: Results) -> Figure:
         seeds = each_seed(results, state)
         if seeds:
             blocks = [np.mean([padded(blocks[b]) for blocks in seeds], 0) for b in range(len(seeds[0]))]
-            found[f"{state}: read by"] = [claim_maps.Panel(f"block {b}", one) for b, one in enumerate(blocks, start=1)]
-    return claim_maps.panels(found, "source", colorscale(signed=True), "weight / the row's mean", (0.5, 1.5))
+            found[state] = [claim_maps.Panel(f"block {b}", one) for b, one in enumerate(blocks, start=1)]
+    return claim_maps.panels(found, "source", "read by", colorscale(signed=True), "weight / the row's mean", (0.5, 1.5))
 
 
 def padded(rows: Rows) -> Table:
@@ -249,7 +249,7 @@ EXPERIMENT = Experiment(
     ),
     pictures=(
         Picture(
-            "Who reads whom, and how strongly (last row: transition or classifier)",
+            "Which layer (row) reads which source (column), and how strongly; in the last row transition or classifier",
             "Three triangles of trained dense blocks above three of fresh ones: each row a layer, each column what it "
             "reads, red for more weight than the row's mean and blue for less",
             triangles,
