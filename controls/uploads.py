@@ -9,7 +9,6 @@ sent.
 
 import asyncio
 import gc
-import os
 import re
 import time
 from collections import Counter, defaultdict
@@ -208,14 +207,4 @@ async def free_closed_sessions(patience: float = PATIENCE, pause: float = 5.0) -
             gc.collect()
             collected = time.monotonic()
         if over:
-            _trim()
-
-
-def _trim() -> None:
-    """Gives freed memory back to the system where the C library keeps it."""
-    if os.name == "posix":
-        import ctypes
-
-        library = ctypes.CDLL(None)
-        if hasattr(library, "malloc_trim"):
-            library.malloc_trim(0)
+            budget.give_back_freed_memory()

@@ -1,5 +1,6 @@
 """May this network be built here? Limits come from the machine's free memory, or from environment variables."""
 
+import ctypes
 import os
 import re
 import threading
@@ -94,6 +95,12 @@ def free_memory() -> int:
     except (OSError, ValueError):
         return free
     return free if most == "max" else min(free, max(0, int(most) - used))
+
+
+def give_back_freed_memory() -> None:
+    """To the system, where the C library keeps what this process has freed; it costs time to take it anew."""
+    if os.name == "posix" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
+        library.malloc_trim(0)
 
 
 FRESH = 1.0  # seconds
