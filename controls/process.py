@@ -47,6 +47,7 @@ def main(file: int) -> None:
     gc.collect()
     gc.freeze()
     devices.ask_for_room(Rooms(server).room)
+    server.send(("ready", None))
     while True:
         if not server.poll(IDLE):
             give_back_freed_memory()

@@ -83,14 +83,15 @@ def carry_out(
     if not most():
         began = time.perf_counter()
         return _carried_out_here(work, progress, partial(meanwhile, 0)), time.perf_counter() - began
-    process = _pool.take(visitor, network, meanwhile)
-    began = time.perf_counter()
     try:
-        value = process.run(work, _pool.threads(), progress, partial(meanwhile, 0))
+        process = _pool.take(visitor, network, meanwhile)
+        began = time.perf_counter()
+        try:
+            value = process.run(work, _pool.threads(), progress, partial(meanwhile, 0))
+        finally:
+            _pool.give_back(process, visitor)
     except _Gone:
         raise BudgetError("The system ended this work, most likely for want of memory: ask for less of it.") from None
-    finally:
-        _pool.give_back(process, visitor)
     return value, time.perf_counter() - began
 
 
@@ -136,10 +137,19 @@ class _Process:
         self.visitor: Hashable = None  # who had it last
         self.since = time.monotonic()  # when that ended
         self.answers = True  # whether all that it was asked is answered
+        self._ready = False
 
     @property
     def alive(self) -> bool:
         return self.process.poll() is None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has imported what it needs, which takes seconds. Asked only while it has nothing to do."""
+        with suppress(OSError, EOFError):  # it has ended
+            if not self._ready and self.connection.poll():
+                self._ready = self.connection.recv()[0] == "ready"
+        return self._ready
 
     def run(self, work: Work[T], threads: int, progress: Progress, meanwhile: Callable[[], None]) -> T:
         """Raises _Gone, and what `progress` and `meanwhile` raise: the work then goes on."""
@@ -239,7 +249,7 @@ class _Pool:
         return max(1, cores() // max(1, len(self.at_work)))
 
     def take(self, visitor: Hashable, network: Hashable, meanwhile: Meanwhile) -> _Process:
-        """A process, once it is this visitor's turn. Raises what `meanwhile` raises."""
+        """A process, once it is this visitor's turn. Raises what `meanwhile` raises, and _Gone where none can start."""
         own = _Waiting(object(), visitor)
         with self.changed:
             self.line.append(own)
@@ -254,7 +264,10 @@ class _Pool:
                 self.changed.notify_all()
             raise
         try:
-            process = self._choose(visitor, network)
+            while (process := self._choose(visitor, network)) is None:
+                meanwhile(0)
+                with self.changed:
+                    self.changed.wait(LOOKS_EACH)
         except BaseException:
             with self.changed:
                 del self.at_work[visitor]
@@ -280,16 +293,23 @@ class _Pool:
     def _is_tight(self) -> bool:
         return not self.idle and free_memory() < EACH
 
-    def _choose(self, visitor: Hashable, network: Hashable) -> _Process:
-        """One that has built this network; or the visitor's last one; or the one with the fewest networks."""
+    def _choose(self, visitor: Hashable, network: Hashable) -> _Process | None:
+        """One that has built this network; or the visitor's last one; or the one with the fewest networks. None while
+        none is ready: one that others give back may be so sooner than one that starts.
+        """
         with self.changed:
-            self.idle = [one for one in self.idle if one.alive]
-            ranked = sorted(
-                self.idle, key=lambda one: (network in one.known, one.visitor == visitor, -len(one.known)), reverse=True
-            )
-            process = ranked[0] if ranked else _Process()
-            if ranked:
-                self.idle.remove(process)
+            ended = [one for one in self.idle if not one.alive]
+            self.idle = [one for one in self.idle if one not in ended]
+            ready = [one for one in self.idle if one.ready]
+            if not ready:
+                if not all(one.ready for one in ended):
+                    raise _Gone
+                wanted = sum(process is None for process in self.at_work.values())
+                if len(self.idle) < min(wanted, cores()):
+                    self.idle.append(_Process())
+                return None
+            process = max(ready, key=lambda one: (network in one.known, one.visitor == visitor, -len(one.known)))
+            self.idle.remove(process)
             self.at_work[visitor] = process
         if network is not None:
             process.known = [*(one for one in process.known if one != network), network][-MOST_KNOWN:]
@@ -315,6 +335,7 @@ class _Pool:
         with self.changed:
             if process.alive and not process.connection.closed:
                 self.idle.append(process)
+            self.changed.notify_all()
         self.keep_spare()
 
     def keep_spare(self) -> None:

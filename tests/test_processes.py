@@ -205,6 +205,44 @@ def test_a_process_that_knows_the_network_is_chosen() -> None:
     assert carry_out(process, "c", network="one")[0] == first
 
 
+class Starting:
+    """As a process that is never ready; it lives, or it has ended."""
+
+    ready, since, known, visitor = False, 0.0, (), None
+
+    def __init__(self, alive: bool) -> None:
+        self.alive = alive
+
+    def kill(self) -> None:
+        pass
+
+
+def test_nobody_waits_for_one_that_starts_where_another_is_given_back_sooner(pool: Any, monkeypatch: Any) -> None:
+    carry_out(process, "a")
+    monkeypatch.setattr(processes, "_Process", lambda: Starting(True))
+    with ThreadPoolExecutor(2) as threads:
+        others = threads.submit(carry_out, partial(deaf, 1.5), "a")
+        while pool.at_work.get("a") is None:
+            time.sleep(0.01)
+        with pool.changed:  # the spare one, if there is one
+            spare, pool.idle = pool.idle, []
+        mine = threads.submit(carry_out, process, "b")
+        assert mine.result(20)[0] == others.result(20)[0]
+    with pool.changed:
+        pool.idle = [one for one in pool.idle if not isinstance(one, Starting)] + spare
+
+
+def test_one_that_cannot_start_is_one_sentence(pool: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(processes, "_Process", lambda: Starting(False))
+    with pool.changed:
+        before, pool.idle = pool.idle, []
+    with pytest.raises(BudgetError, match="The system ended this work"):
+        carry_out(process, "a")
+    assert pool.at_work == {}
+    with pool.changed:
+        pool.idle = before
+
+
 def test_memory_is_promised_by_the_server_for_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 10 bytes, two works that each take 6 have them one after the other."""
     monkeypatch.setattr(devices, "free", lambda device: 10)
