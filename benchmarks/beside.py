@@ -36,11 +36,7 @@ HEAVY = {
 PASSES = {
     "gradient flow, ResNet-152": ({"network": "resnet152", "batch": "16", "seeds": "10"}, "work.Measure"),
     "shortcut share, ResNet-152": (
-        {"network": "resnet152", "batch": "16", "view": "shortcuts"},
-        "work.Follow the gradient",
-    ),
-    "who feeds whom, DenseNet-201": (
-        {"network": "densenet201", "batch": "32", "view": "feeds"},
+        {"network": "resnet152", "batch": "10", "view": "shortcuts"},
         "work.Follow the gradient",
     ),
     "paths, ResNet-152": ({"network": "resnet152", "batch": "8", "view": "paths"}, "work.Follow paths"),
