@@ -6,10 +6,16 @@ import re
 import statistics
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+import psutil
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parent.parent
 
@@ -79,6 +85,26 @@ def own_bytes(process: int) -> int:
     """
     found = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
     return sum(1024 * int(found.get(name, "0 kB").split()[0]) for name in ("RssAnon", "RssShmem"))
+
+
+@contextmanager
+def watching(look: Callable[[], T], each: float) -> Iterator[list[T]]:
+    """What is found by a look every so many seconds; one during which a process ends is left out."""
+    seen: list[T] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(each):
+            with suppress(OSError, psutil.Error):
+                seen.append(look())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def child(module: str, *arguments: str, **environment: str) -> Any:

@@ -10,9 +10,7 @@ against what the process that makes it took at its peak.
 
 import json
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -21,7 +19,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.growth import growths
-from benchmarks.measure import Table, child, own_bytes, promised
+from benchmarks.measure import Table, child, own_bytes, promised, watching
 from explorer.counting.costs import forward_bytes, training_bytes
 from explorer.families import PRESETS, write_plan
 from explorer.running import export
@@ -65,30 +63,14 @@ def exported(name: str) -> Iterator[tuple[str, ...]]:
     network = build(plan)
     for form in ("pt2", "onnx"):
         promise = export.EXPORTS[form].needed_bytes(plan) + export.EXPORTS[form].libraries
-        with tempfile.TemporaryDirectory() as folder, watching() as seen:
+        with tempfile.TemporaryDirectory() as folder, watching(own_bytes_of_a_child, EACH) as seen:
             export.write(form, network, Path(folder, "network"))
         numbers = f"{promise / 1e6:.0f} MB", f"{max(seen) / 1e6:.0f} MB", f"{max(seen) / promise:.2f}"
         yield (f"{name}, {form}", *numbers, *promised(max(seen) / promise, at_most=1.1))
 
 
-@contextmanager
-def watching() -> Iterator[list[int]]:
-    """The bytes that a child of this process had to itself, from moment to moment."""
-    seen, ended = [0], threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(EACH):
-            for one in psutil.Process().children():
-                with suppress(OSError):
-                    seen.append(own_bytes(one.pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        watcher.join()
+def own_bytes_of_a_child() -> int:
+    return max((own_bytes(one.pid) for one in psutil.Process().children()), default=0)
 
 
 def rows() -> list[tuple[str, ...]]:

@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from benchmarks.measure import UNPROMISED, Table, own_bytes, promised
+from benchmarks.measure import UNPROMISED, Table, own_bytes, promised, watching
 from benchmarks.served import starting, wait_until_healthy
 from benchmarks.visitor import Visitor
 from explorer.families import PRESETS, write_plan
@@ -50,7 +50,7 @@ class Memory(NamedTuple):
 def tables(quick: bool) -> Iterator[Table]:
     seconds, first_round = QUICK if quick else SECONDS, len(VISITS) * (1 if quick else 2)
     soak = Soak()
-    with serving() as (address, server), watching(server) as seen:
+    with serving() as (address, server), watching(partial(looked_at, server), EACH) as seen:
         begun = memory(server)
         soak.come(address, lambda: soak.visits < first_round)
         first = left_alone(server)
@@ -124,24 +124,9 @@ def memory(server: psutil.Process) -> Memory:
     return Memory(own_bytes(server.pid) / 1e6, beside / 1e6)
 
 
-@contextmanager
-def watching(server: psutil.Process) -> Iterator[list[tuple[float, Memory]]]:
-    """What it had, at each time on the clock perf_counter."""
-    seen: list[tuple[float, Memory]] = []
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(EACH):
-            with suppress(OSError, psutil.Error):
-                seen.append((time.perf_counter(), memory(server)))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        watcher.join()
+def looked_at(server: psutil.Process) -> tuple[float, Memory]:
+    """What it has, and the time of the clock perf_counter."""
+    return time.perf_counter(), memory(server)
 
 
 def left_alone(server: psutil.Process) -> Memory:
